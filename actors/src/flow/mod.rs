@@ -1,0 +1,3 @@
+//! How bytes flow: permits, coalescing, queues, windows. No actor, no I/O.
+
+pub mod tail_cache;

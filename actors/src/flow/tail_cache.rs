@@ -1,0 +1,1 @@
+//! The newest entries of all runs, in memory.

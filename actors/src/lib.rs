@@ -1,0 +1,19 @@
+//! The domain and the actors of Runcast.
+//!
+//! A run has one owner, which appends to the run's log; everything else follows the log.
+//! Nothing here knows HTTP, a database, a broker or an object store: those are adapters behind [`ports`].
+
+pub mod entry;
+pub mod entry_codec;
+pub mod event_json;
+pub mod flow;
+pub mod ids;
+pub mod kernel;
+pub mod messages;
+pub mod moment;
+pub mod ports;
+pub mod roles;
+pub mod run_spec;
+pub mod run_view;
+pub mod screen;
+pub mod testing;

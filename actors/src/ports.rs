@@ -1,0 +1,473 @@
+//! What the actors need of the outside, as traits. Adapters implement them; tests have their own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::BytesMut;
+use serde_json::{Map, Value};
+
+use crate::entry::{
+    Entry, Level, ProcessEnd, ProcessIdentity, RunnerKind, TerminalSize, TraceKind,
+};
+use crate::ids::{
+    ChunkIndex, Epoch, InstanceId, NodeRef, RunId, RunKey, Seq, StreamKey, StreamName, TenantId,
+};
+use crate::run_spec::RunSpec;
+use crate::run_view::{Link, RunStatus, RunView, TerminalView};
+
+// ---------------------------------------------------------------------------------------------
+// The log
+
+/// What a follower sees of a run's log.
+#[async_trait]
+pub trait RunReader: Send + Sync {
+    /// Entries after `after` in order, at most `limit` bytes of memory cost but at least one if there
+    /// is one, with the trim mark and the tail as of the same moment. A run without entries has tail 0.
+    async fn read(&self, run: &RunKey, after: Seq, limit: usize) -> Result<Page, LogError>;
+
+    /// Wakes when the run has grown, was trimmed or removed. Register first, then read, then wait.
+    fn follow(&self, run: &RunKey) -> Wake;
+}
+
+/// The owner's log. One writer a run.
+#[async_trait]
+pub trait RunLog: RunReader {
+    /// From now on `epoch` is the only writer; a lower one than the log has seen is `Fenced`.
+    async fn fence(&self, run: &RunKey, epoch: Epoch) -> Result<Tail, LogError>;
+
+    /// Appends entries that carry their seq, in order; entries the log has are skipped.
+    /// When it returns `Ok`, they survive the death of the process.
+    async fn append(
+        &self,
+        run: &RunKey,
+        epoch: Epoch,
+        batch: Vec<Arc<Entry>>,
+    ) -> Result<(), LogError>;
+
+    /// Forgets everything up to and including `through`.
+    async fn trim(&self, run: &RunKey, through: Seq) -> Result<(), LogError>;
+
+    /// Forgets the run.
+    async fn remove(&self, run: &RunKey) -> Result<(), LogError>;
+
+    /// How the log is, for health checks and for the gate of the capture.
+    fn health(&self) -> LogHealth;
+}
+
+/// A stretch of a run's log.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The entries, in order.
+    pub entries: Vec<Arc<Entry>>,
+    /// Everything up to here was trimmed.
+    pub trimmed: Seq,
+    /// The last entry of the log.
+    pub tail: Seq,
+}
+
+/// Where a log ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// The last entry.
+    pub seq: Seq,
+    /// Everything up to here was trimmed.
+    pub trimmed: Seq,
+    /// The last chunk of each stream.
+    pub streams: std::collections::BTreeMap<StreamKey, ChunkIndex>,
+}
+
+/// Why a log did not do as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// Another owner writes now.
+    #[error("epoch {mine} is fenced: the log belongs to epoch {current}")]
+    Fenced {
+        /// The epoch that asked.
+        mine: Epoch,
+        /// The epoch the log has seen.
+        current: Epoch,
+    },
+    /// The batch leaves out entries.
+    #[error("the log ends at {tail}, but the batch begins at {first}")]
+    Behind {
+        /// The last entry there is.
+        tail: Seq,
+        /// The first entry of the batch that is not there.
+        first: Seq,
+    },
+    /// The log cannot be used at this moment; the same call may work later.
+    #[error("the log is away: {0}")]
+    Unavailable(String),
+    /// What was stored cannot be read.
+    #[error("the log is damaged: {0}")]
+    Corrupt(String),
+}
+
+/// How a log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogHealth {
+    /// It takes everything.
+    Up,
+    /// It takes what was read, but terminals should not be read: its disk is nearly full.
+    LowOnDisk,
+    /// It takes nothing.
+    Down,
+}
+
+/// A follower's ear at one run: completes when there may be more to read.
+#[derive(Debug, Clone)]
+pub struct Wake(tokio::sync::watch::Receiver<Seq>);
+
+impl Wake {
+    /// An ear at this channel, which carries the tail of the run.
+    pub fn new(receiver: tokio::sync::watch::Receiver<Seq>) -> Self {
+        Self(receiver)
+    }
+
+    /// Waits until something has happened since the last call, or since `follow`.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            // The log is gone; nothing will ever happen. The caller has its own way to stop.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// The database
+
+/// The rows of runs, nodes and traces, with the lease of each run.
+#[async_trait]
+pub trait RunStore: Send + Sync {
+    /// Keeps a submitted run as QUEUED.
+    async fn submit(&self, submission: Submission) -> Result<Submitted, StoreError>;
+
+    /// The run with its nodes as of its checkpoint.
+    async fn find(&self, run: &RunKey) -> Result<Option<StoredRun>, StoreError>;
+
+    /// Runs of a tenant, newest first, without nodes.
+    async fn list(&self, query: &RunQuery) -> Result<RunList, StoreError>;
+
+    /// Recorded `status` and `trace` entries after `after`, in order, at most `limit`.
+    async fn history(&self, run: &RunKey, after: Seq, limit: u32)
+    -> Result<Vec<Entry>, StoreError>;
+
+    /// Recorded trace entries that match, in order, at most `limit`.
+    async fn traces(&self, run: &RunKey, query: &TraceQuery) -> Result<Vec<Entry>, StoreError>;
+
+    /// Takes up to `limit` queued runs for `owner`, oldest first. A run is handed to one owner only.
+    async fn claim(
+        &self,
+        owner: &InstanceId,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Claim>, StoreError>;
+
+    /// Extends the leases of `owner` on these runs and tells which of them it does not hold any more.
+    async fn renew(
+        &self,
+        owner: &InstanceId,
+        lease: Duration,
+        runs: &[(RunKey, Epoch)],
+    ) -> Result<Vec<RunKey>, StoreError>;
+
+    /// Every lease that was not given back.
+    async fn leases(&self) -> Result<Vec<Lease>, StoreError>;
+
+    /// Raises the epoch of a run to `seen + 1` for `owner`, if it still is `seen`.
+    async fn take_over(
+        &self,
+        run: &RunKey,
+        seen: Epoch,
+        owner: &InstanceId,
+        lease: Duration,
+    ) -> Result<Option<Claim>, StoreError>;
+
+    /// Gives the lease back: everything of the run is recorded.
+    async fn release(&self, run: &RunKey, epoch: Epoch) -> Result<(), StoreError>;
+
+    /// Writes entries and moves the checkpoint, in one transaction. Entries at or below the checkpoint are skipped.
+    async fn record(
+        &self,
+        run: &RunKey,
+        epoch: Epoch,
+        batch: RecordBatch,
+    ) -> Result<(), StoreError>;
+
+    /// Notes that somebody wants the run to end. A queued run is cancelled by its next owner.
+    async fn request_cancel(&self, run: &RunKey) -> Result<CancelRequest, StoreError>;
+
+    /// Runs of `owner` for which a cancel was requested.
+    async fn cancel_requests(&self, owner: &InstanceId) -> Result<Vec<RunKey>, StoreError>;
+
+    /// Replaces metadata and links, where given.
+    async fn annotate(&self, run: &RunKey, annotation: Annotation) -> Result<bool, StoreError>;
+
+    /// Forgets everything of a finished run but its id.
+    async fn purge(&self, run: &RunKey) -> Result<Purged, StoreError>;
+
+    /// Asks the database anything, for health checks.
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// A run to be kept.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// Who and which; the id is the caller's or generated.
+    pub run: RunKey,
+    /// The valid document.
+    pub spec: RunSpec,
+    /// The terminal of nodes that do not say otherwise, from the configuration.
+    pub default_terminal: TerminalView,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone)]
+pub enum Submitted {
+    /// It is new.
+    Created(Box<StoredRun>),
+    /// The same id came with the same document before.
+    Existing(Box<StoredRun>),
+    /// The same id came with another document before.
+    Conflict,
+    /// The id belonged to a run that was purged.
+    Gone,
+}
+
+/// A run as its rows tell it.
+#[derive(Debug, Clone)]
+pub struct StoredRun {
+    /// The run with its nodes; `last_seq` is the checkpoint of the rows.
+    pub view: RunView,
+    /// What was submitted.
+    pub spec: RunSpec,
+    /// Everything was purged; only the id is left.
+    pub purged: bool,
+}
+
+/// Which runs to list.
+#[derive(Debug, Clone)]
+pub struct RunQuery {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Only in one of these states, if any are given.
+    pub status: Vec<RunStatus>,
+    /// Only of this workflow.
+    pub workflow_id: Option<String>,
+    /// Only with all of these labels.
+    pub labels: Vec<(String, String)>,
+    /// Only this run, if given (a token may be for one run).
+    pub run_id: Option<RunId>,
+    /// At most this many, 1 to 1,000.
+    pub limit: u32,
+    /// Where the last page ended.
+    pub cursor: Option<RunCursor>,
+}
+
+/// The place after a run in the list: when it was created, and its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunCursor {
+    /// Creation of the last run of the page.
+    pub created_at: crate::moment::Timestamp,
+    /// Its id.
+    pub run_id: RunId,
+}
+
+/// A page of runs.
+#[derive(Debug, Clone, Default)]
+pub struct RunList {
+    /// Newest first, without nodes.
+    pub runs: Vec<RunView>,
+    /// Where the next page begins; none if this was the last.
+    pub next: Option<RunCursor>,
+}
+
+/// Which trace entries to read.
+#[derive(Debug, Clone, Default)]
+pub struct TraceQuery {
+    /// Only later ones.
+    pub after: Seq,
+    /// At most this many, 1 to 1,000.
+    pub limit: u32,
+    /// Only these levels and above.
+    pub min_level: Option<Level>,
+    /// Only this type.
+    pub kind: Option<TraceKind>,
+    /// Only of this node.
+    pub node_ref: Option<NodeRef>,
+}
+
+impl TraceQuery {
+    /// True if the entry is a trace that is asked for.
+    pub fn matches(&self, entry: &Entry) -> bool {
+        let crate::entry::Body::Trace(trace) = &entry.body else { return false };
+        entry.seq > self.after
+            && self.min_level.is_none_or(|level| trace.level >= level)
+            && self.kind.is_none_or(|kind| trace.kind == kind)
+            && self
+                .node_ref
+                .as_ref()
+                .is_none_or(|node_ref| trace.node_ref.as_ref() == Some(node_ref))
+    }
+}
+
+/// A run that is now ours.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Which.
+    pub run: RunKey,
+    /// Under this epoch.
+    pub epoch: Epoch,
+    /// Its rows at that moment.
+    pub stored: StoredRun,
+    /// Rows up to here were written.
+    pub recorded_through: Seq,
+    /// Somebody has asked for its end.
+    pub cancel_requested: bool,
+}
+
+/// Who holds a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Which run.
+    pub run: RunKey,
+    /// Who; none if it was given back before the run had ended.
+    pub owner: Option<InstanceId>,
+    /// Under which epoch.
+    pub epoch: Epoch,
+    /// Until when it was promised, in the holder's wall clock, microseconds since 1970. Only ever compared for equality.
+    pub lease_until: i64,
+}
+
+/// What the recorder writes at once.
+#[derive(Debug, Clone, Default)]
+pub struct RecordBatch {
+    /// `status` and `trace` entries, in order.
+    pub entries: Vec<Arc<Entry>>,
+    /// The new checkpoint: everything up to here has been seen, terminal entries too.
+    pub through: Seq,
+}
+
+/// What became of a wish to cancel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CancelRequest {
+    /// It was noted; this instance holds the run, if anyone does.
+    Noted(Option<InstanceId>),
+    /// The run had ended before.
+    Finished(RunStatus),
+    /// There is no such run.
+    Unknown,
+}
+
+/// New metadata and links of a run; what is none stays as it is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Annotation {
+    /// Replaces the metadata.
+    pub metadata: Option<Map<String, Value>>,
+    /// Replaces the links.
+    pub links: Option<Vec<Link>>,
+}
+
+/// What became of a purge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purged {
+    /// Everything but the id is gone.
+    Done,
+    /// It was gone before.
+    Already,
+    /// It has not ended, or its end is not recorded.
+    Running,
+    /// There is no such run.
+    Unknown,
+}
+
+/// Why the database did not do as asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Another owner writes now.
+    #[error("epoch {0} of the run is fenced")]
+    Fenced(Epoch),
+    /// The database cannot be used at this moment; the same call may work later.
+    #[error("the database is away: {0}")]
+    Unavailable(String),
+    /// A row that should not be possible, or a query that the database refuses.
+    #[error("the database is damaged or does not fit this version: {0}")]
+    Broken(String),
+}
+
+// ---------------------------------------------------------------------------------------------
+// Runners
+
+/// Starts the process of a node.
+#[async_trait]
+pub trait Runner: Send + Sync {
+    /// Starts it. Must be called on the thread whose runtime will read the outputs.
+    async fn start(&self, command: NodeCommand) -> Result<Started, StartError>;
+}
+
+/// What to start, and how.
+#[derive(Debug, Clone)]
+pub struct NodeCommand {
+    /// Which run, for its directory.
+    pub run: RunKey,
+    /// Which node, for its directory.
+    pub node_ref: NodeRef,
+    /// Which try, from 1.
+    pub attempt: u32,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Variables added to the allowed environment.
+    pub env: std::collections::BTreeMap<String, String>,
+    /// Where it runs: absolute, or below the run's directory.
+    pub cwd: Option<String>,
+    /// With or without a terminal, and its size.
+    pub terminal: TerminalView,
+    /// The JSON document for `RUNCAST_INPUTS`.
+    pub inputs: Map<String, Value>,
+}
+
+/// A node that runs.
+pub struct Started {
+    /// Its process.
+    pub process: Box<dyn NodeProcess>,
+    /// Its outputs.
+    pub outputs: Vec<(StreamName, Box<dyn Output>)>,
+    /// What it writes to `RUNCAST_EVENTS`.
+    pub events: Option<Box<dyn Output>>,
+    /// Its process group, if it has one on this machine.
+    pub identity: Option<ProcessIdentity>,
+    /// What runs it.
+    pub kind: RunnerKind,
+}
+
+/// Why a node could not be started.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(pub String);
+
+/// A process that was started. Dropping it kills what is left of its group.
+#[async_trait(?Send)]
+pub trait NodeProcess {
+    /// Waits for its end. May be called again after it returned or was dropped.
+    async fn wait(&mut self) -> ProcessEnd;
+
+    /// Gives its terminal another size.
+    fn resize(&mut self, size: TerminalSize) -> std::io::Result<()>;
+
+    /// Asks its whole group to end: HUP and TERM.
+    fn terminate(&mut self);
+
+    /// Ends its whole group: KILL.
+    fn kill(&mut self);
+}
+
+/// An output of a process that is read only when there is room for what it has.
+#[async_trait(?Send)]
+pub trait Output {
+    /// Waits until `try_read` would have something to say.
+    async fn readable(&mut self) -> std::io::Result<()>;
+
+    /// Appends what is there, at most `limit` bytes. `Ok(None)`: nothing yet. `Ok(Some(0))`: the end.
+    fn try_read(&mut self, buffer: &mut BytesMut, limit: usize) -> std::io::Result<Option<usize>>;
+}

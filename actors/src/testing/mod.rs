@@ -1,0 +1,9 @@
+//! What tests of this crate and of adapters share.
+
+#[cfg(any(test, feature = "testing"))]
+pub mod arbitrary;
+#[cfg(any(test, feature = "testing"))]
+pub mod log_conformance;
+pub mod log_memory;
+pub mod runner_scripted;
+pub mod store_memory;

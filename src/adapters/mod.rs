@@ -1,0 +1,10 @@
+//! One adapter a file: each implements a port of `runcast-actors` and alone knows its vendor.
+
+pub mod log_fjall;
+pub mod process_group;
+pub mod process_guard;
+pub mod process_spawner;
+pub mod runner_local;
+pub mod runner_pipe;
+pub mod runner_pty;
+pub mod store_sql;

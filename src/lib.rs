@@ -1,0 +1,10 @@
+//! Runcast: streams the console of every step of a workflow run, live and byte-exact.
+//!
+//! This crate is the service: what knows HTTP, a database, a log engine or the command line.
+//! The domain and the actors are in `runcast-actors`.
+
+pub mod adapters;
+pub mod cli;
+pub mod config;
+pub mod entities;
+pub mod http;

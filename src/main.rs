@@ -1,0 +1,3 @@
+//! The `runcast` binary.
+
+fn main() {}
