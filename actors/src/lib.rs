@@ -7,6 +7,7 @@ pub mod entry;
 pub mod entry_codec;
 pub mod event_json;
 pub mod flow;
+pub mod history;
 pub mod ids;
 pub mod kernel;
 pub mod messages;

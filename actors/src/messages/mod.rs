@@ -1,1 +1,3 @@
-//! See docs/architecture.md.
+//! What actors are asked and told, one conversation a file.
+
+pub mod run_control;
