@@ -21,3 +21,6 @@ pub use kill_switch::KillSwitch;
 pub use observation::{KindTotals, Observation, Observers};
 pub use restart_policy::{Backoff, Decision, RestartPolicy};
 pub use supervisor::{ChildSpec, Supervisor};
+
+#[cfg(test)]
+mod tests;

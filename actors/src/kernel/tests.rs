@@ -1,0 +1,392 @@
+//! Supervision as its callers see it, on a paused clock.
+
+use std::future::pending;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, Running,
+    WrapFuture,
+};
+use serde_json::json;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep};
+
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+const GRACE: Duration = Duration::from_secs(3);
+
+fn restarts(max_restarts: u32) -> RestartPolicy {
+    RestartPolicy::OnFault(Backoff {
+        initial: 100 * MS,
+        max: 350 * MS,
+        jitter: 0.0,
+        max_restarts,
+        window: Duration::from_mins(1),
+    })
+}
+
+fn group() -> (Supervisor, Observers) {
+    let observers = Observers::new();
+    let group = Supervisor::new("acme/run-1", &KillSwitch::new(), observers.clone());
+    (group.with_grace(GRACE), observers)
+}
+
+/// Runs until it is told to stop.
+fn follower(group: &Supervisor, name: &'static str) -> TaskHandle {
+    let here = ArbiterHandle::current();
+    group.spawn_task(name, restarts(1), &here, |child| async move {
+        child.killed().await;
+        ExitStatus::Stopped
+    })
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn faults_are_restarted_after_exactly_the_backoff() {
+    let (group, _) = group();
+    let starts = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&starts);
+    let begin = Instant::now();
+    let task = group.spawn_task("loop", restarts(4), &ArbiterHandle::current(), move |child| {
+        seen.lock().unwrap().push((child.incarnation, begin.elapsed()));
+        async { ExitStatus::failed("no luck") }
+    });
+
+    assert_eq!(task.ended().await, ExitStatus::failed("no luck"));
+    let at = [0, 100, 300, 650, 1000];
+    let expected: Vec<_> = (1..).zip(at.map(|at| at * MS)).collect();
+    assert_eq!(*starts.lock().unwrap(), expected);
+}
+
+#[test]
+fn groups_and_handles_can_be_used_from_any_thread() {
+    fn check<T: Send>(_: impl Fn(T)) {}
+    fn is_send<T: Send>(_: T) {}
+    check(|(group, actor): (Arc<Supervisor>, Arc<ActorHandle<Counter>>)| {
+        is_send(group.stop());
+        is_send(actor.ready());
+        is_send(actor.task().ended());
+    });
+    check(|pool: Arc<ArbiterPool>| drop(pool));
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_panic_is_caught_and_restarted() {
+    let (group, observers) = group();
+    let task =
+        group.spawn_task("loop", restarts(1), &ArbiterHandle::current(), |child| async move {
+            assert!(child.incarnation > 1, "incarnation {} breaks", child.incarnation);
+            child.killed().await
+        });
+    let row = wait_for_row(&observers, |row| row.incarnation == 2).await;
+    assert_eq!(row.last_exit, Some(ExitStatus::Panicked("incarnation 1 breaks".into())));
+    assert_eq!(row.restarts, 1);
+    task.stop();
+    assert_eq!(task.ended().await, ExitStatus::Stopped);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_factory_that_panics_is_a_fault_of_the_child() {
+    let (group, _) = group();
+    let task = group.spawn_task(
+        "loop",
+        RestartPolicy::Never,
+        &ArbiterHandle::current(),
+        |child| -> std::future::Pending<ExitStatus> {
+            panic!("no incarnation {}", child.incarnation)
+        },
+    );
+    assert_eq!(task.ended().await, ExitStatus::Panicked("no incarnation 1".into()));
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn too_many_faults_kill_the_siblings_and_the_first_fault_is_kept() {
+    let root = KillSwitch::new();
+    let group = Supervisor::new("acme/run-1", &root, Observers::new()).with_grace(GRACE);
+    let here = ArbiterHandle::current();
+    let faulty = group.spawn_task("faulty", restarts(2), &here, |child| async move {
+        ExitStatus::failed(format!("incarnation {}", child.incarnation))
+    });
+    let deaf = group.spawn_task("deaf", restarts(2), &here, |_| pending());
+    let sore = group.spawn_task("sore", restarts(2), &here, |child| async move {
+        child.killed().await;
+        ExitStatus::failed("as a consequence")
+    });
+    let polite = follower(&group, "polite");
+
+    let fault = ExitStatus::failed("incarnation 3");
+    assert_eq!(group.ended().await, fault);
+    assert_eq!(faulty.status(), Some(fault.clone()));
+    assert_eq!(deaf.status(), Some(ExitStatus::Killed));
+    assert_eq!(sore.status(), Some(ExitStatus::failed("as a consequence")));
+    assert_eq!(polite.status(), Some(ExitStatus::Stopped));
+    assert_eq!(group.kill_switch().status(), Some(fault));
+    assert!(!root.is_dead());
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_clean_end_does_not_spread() {
+    let (group, _) = group();
+    let here = ArbiterHandle::current();
+    let other = follower(&group, "other");
+    for clean in [ExitStatus::Finished, ExitStatus::DownstreamClosed, ExitStatus::Killed] {
+        let ends = clean.clone();
+        let task = group.spawn_task("clean", restarts(9), &here, move |child| {
+            assert_eq!(child.incarnation, 1);
+            std::future::ready(ends.clone())
+        });
+        assert_eq!(task.ended().await, clean);
+    }
+    assert!(!group.kill_switch().is_dead());
+    assert_eq!(other.status(), None);
+    assert_eq!(group.children(), 1);
+
+    other.stop();
+    assert_eq!(group.ended().await, ExitStatus::Finished);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_stop_waits_for_the_work_and_for_no_longer_than_the_grace() {
+    let (group, _) = group();
+    let here = ArbiterHandle::current();
+    let (told, tells) = oneshot::channel();
+    let told = Arc::new(Mutex::new(Some(told)));
+    let busy = group.spawn_task("busy", restarts(1), &here, move |child| {
+        let told = Arc::clone(&told);
+        async move {
+            let reason = child.killed().await;
+            sleep(GRACE / 2).await;
+            let told = told.lock().unwrap().take();
+            let _ = told.expect("there is one incarnation").send(reason);
+            ExitStatus::Finished
+        }
+    });
+    let deaf = group.spawn_task("deaf", restarts(1), &here, |_| pending());
+    tokio::task::yield_now().await;
+
+    let begin = Instant::now();
+    assert_eq!(group.stop().await, ExitStatus::Stopped);
+    assert!((GRACE..GRACE + 2 * MS).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    assert_eq!(tells.await, Ok(ExitStatus::Stopped));
+    assert_eq!(busy.status(), Some(ExitStatus::Finished));
+    assert_eq!(deaf.status(), Some(ExitStatus::Killed));
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn nothing_runs_again_after_a_stop() {
+    let (group, observers) = group();
+    let here = ArbiterHandle::current();
+    let incarnations = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&incarnations);
+    let task = group.spawn_task("loop", restarts(4), &here, move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { ExitStatus::failed("no luck") }
+    });
+    // It waits for its restart now.
+    wait_for_row(&observers, |row| row.last_exit.is_some()).await;
+    let begin = Instant::now();
+    assert_eq!(group.stop().await, ExitStatus::Stopped);
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+    assert_eq!(task.status(), Some(ExitStatus::Stopped));
+
+    let counted = Arc::clone(&incarnations);
+    let late = group.spawn_task("loop", restarts(4), &here, move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        pending()
+    });
+    assert_eq!(late.ended().await, ExitStatus::Stopped);
+    sleep(Duration::from_hours(1)).await;
+    assert_eq!(incarnations.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_dropped_group_leaves_no_child() {
+    let (group, observers) = group();
+    let task = follower(&group, "loop");
+    tokio::task::yield_now().await;
+    drop(group);
+    assert_eq!(task.ended().await, ExitStatus::Stopped);
+    assert_eq!(observers.snapshot(), []);
+}
+
+#[tokio::test]
+async fn a_child_whose_thread_stops_is_told_of_as_killed() {
+    let pool = ArbiterPool::new(1, "runs").expect("a thread starts");
+    let (group, observers) = group();
+    let (running, runs) = watch::channel(false);
+    let task = group.spawn_task("loop", restarts(1), &pool.pick(7), move |_| {
+        running.send_replace(true);
+        pending()
+    });
+    assert!(runs.clone().wait_for(|runs| *runs).await.is_ok());
+    let arbiter = pool.pick(7);
+    pool.stop();
+    assert_eq!(task.status(), Some(ExitStatus::Killed));
+
+    let late = group.spawn_task("loop", restarts(1), &arbiter, |_| pending());
+    assert_eq!(late.ended().await, ExitStatus::Killed);
+    assert_eq!(group.children(), 0);
+    assert_eq!(observers.snapshot(), []);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn observation_shows_a_child_and_forgets_it() {
+    let (group, observers) = group();
+    let (lag, lags) = watch::channel(7);
+    let task = group.spawn_task("loop", restarts(1), &ArbiterHandle::current(), move |child| {
+        child.observe_watch(lags.clone());
+        async move { child.killed().await }
+    });
+    let row = wait_for_row(&observers, |row| row.is_running).await;
+    assert_eq!((row.kind, &*row.group, row.incarnation), ("loop", "acme/run-1", 1));
+    assert_eq!(row.state, Some(json!(7)));
+    lag.send_replace(8);
+    assert_eq!(observers.snapshot()[0].state, Some(json!(8)));
+
+    task.stop();
+    task.ended().await;
+    assert_eq!(observers.snapshot(), []);
+    assert_eq!(observers.kinds()["loop"].spawned, 1);
+}
+
+/// An actor that counts what it is told, breaks on demand and takes a second to stop.
+struct Counter {
+    child: ChildContext,
+    count: u32,
+    farewell: Duration,
+    said_farewell: bool,
+}
+
+#[derive(Message)]
+#[rtype(result = "u32")]
+struct Count;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Break;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct End(ExitStatus);
+
+impl Actor for Counter {
+    type Context = Context<Self>;
+
+    fn stopping(&mut self, context: &mut Self::Context) -> Running {
+        if self.said_farewell || self.farewell.is_zero() {
+            return Running::Stop;
+        }
+        self.said_farewell = true;
+        context.spawn(sleep(self.farewell).into_actor(self).map(|(), actor, context| {
+            actor.child.exit.declare(ExitStatus::Finished);
+            context.stop();
+        }));
+        Running::Continue
+    }
+}
+
+impl Handler<Count> for Counter {
+    type Result = u32;
+
+    fn handle(&mut self, _: Count, _: &mut Self::Context) -> u32 {
+        self.count += 1;
+        self.count
+    }
+}
+
+impl Handler<Break> for Counter {
+    type Result = ();
+
+    fn handle(&mut self, _: Break, _: &mut Self::Context) {
+        panic!("broken at {}", self.count);
+    }
+}
+
+impl Handler<End> for Counter {
+    type Result = ();
+
+    fn handle(&mut self, End(status): End, context: &mut Self::Context) {
+        self.child.stop_with(context, status);
+    }
+}
+
+fn counter(group: &Supervisor, policy: RestartPolicy, farewell: Duration) -> ActorHandle<Counter> {
+    let factory = move |child| Counter { child, count: 0, farewell, said_farewell: false };
+    group.spawn_actor(&ArbiterHandle::current(), ChildSpec { name: "counter", policy, factory })
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn an_actor_that_panics_is_built_afresh_at_a_new_address() {
+    let (group, observers) = group();
+    let actor = counter(&group, restarts(2), Duration::ZERO);
+    let first = actor.ready().await.expect("it runs");
+    assert_eq!(first.send(Count).await.ok(), Some(1));
+    assert_eq!(first.send(Count).await.ok(), Some(2));
+
+    let mut addresses = actor.subscribe();
+    // The second one still waits in the mailbox when the actor unwinds; it must not be handled.
+    let (broken, _) = tokio::join!(first.send(Break), first.send(Break));
+    assert!(broken.is_err());
+    assert!(addresses.wait_for(Option::is_none).await.is_ok());
+    assert!(actor.current().is_none());
+
+    let second = actor.ready().await.expect("it runs again");
+    assert_ne!(first, second);
+    assert!(!first.connected());
+    assert_eq!(second.send(Count).await.ok(), Some(1));
+    let row = &observers.snapshot()[0];
+    assert_eq!(row.last_exit, Some(ExitStatus::Panicked("broken at 2".into())));
+    assert_eq!(row.incarnation, 2);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn an_actor_ends_with_what_it_declared() {
+    let (group, _) = group();
+    let actor = counter(&group, RestartPolicy::Never, Duration::ZERO);
+    let address = actor.ready().await.expect("it runs");
+    assert!(address.send(End(ExitStatus::DownstreamClosed)).await.is_ok());
+    assert_eq!(actor.task().ended().await, ExitStatus::DownstreamClosed);
+    assert_eq!(actor.ready().await.err(), Some(ExitStatus::DownstreamClosed));
+    assert!(actor.current().is_none());
+    assert!(!group.kill_switch().is_dead());
+
+    let actor = counter(&group, RestartPolicy::Never, Duration::ZERO);
+    let address = actor.ready().await.expect("it runs");
+    assert!(address.send(End(ExitStatus::failed("disk full"))).await.is_ok());
+    assert_eq!(group.ended().await, ExitStatus::failed("disk full"));
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_stopped_actor_may_finish_within_the_grace() {
+    for (farewell, status, took) in [
+        (Duration::ZERO, ExitStatus::Stopped, Duration::ZERO),
+        (GRACE / 3, ExitStatus::Finished, GRACE / 3),
+        (GRACE * 2, ExitStatus::Killed, GRACE),
+    ] {
+        let (group, _) = group();
+        let actor = counter(&group, restarts(2), farewell);
+        assert!(actor.ready().await.is_ok());
+        let begin = Instant::now();
+        assert_eq!(group.stop().await, ExitStatus::Stopped);
+        assert_eq!(actor.task().status(), Some(status));
+        assert!((took..took + 2 * MS).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+    }
+}
+
+/// The row of the only child, once it is as asked.
+async fn wait_for_row(
+    observers: &Observers,
+    is_there: impl Fn(&Observation) -> bool,
+) -> Observation {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let row = observers.snapshot().pop().filter(&is_there);
+        if let Some(row) = row {
+            return row;
+        }
+        assert!(Instant::now() < deadline, "{observers:?} never got there");
+        sleep(MS).await;
+    }
+}
