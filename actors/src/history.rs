@@ -106,6 +106,11 @@ impl History {
         self.read_around_a_hole(run, after, page).await
     }
 
+    /// The last entry there is now.
+    pub async fn tail(&self, run: &RunKey) -> Result<Seq, HistoryError> {
+        Ok(self.log.read(run, Seq::MAX, 1).await?.tail)
+    }
+
     /// Wakes when the run has grown. Register first, then read, then wait.
     pub fn follow(&self, run: &RunKey) -> Wake {
         self.log.follow(run)
@@ -137,10 +142,6 @@ impl History {
             cursor = entry.seq;
             items.push(Item::Entry(entry));
         }
-        // A cursor of an older epoch that lies above all there is was given for entries that are lost.
-        if items.is_empty() && after > tail && tail.epoch() > after.epoch() {
-            return Ok(Stretch { items, through: after, tail });
-        }
         Ok(Stretch { items, through: cursor, tail })
     }
 }
@@ -162,7 +163,11 @@ fn follows(after: Seq, page: &Page) -> bool {
 fn gap_before(cursor: Seq, next: &Entry) -> Option<Gap> {
     let lost = |from: Seq, to: Seq| Some(Gap { from, to, reason: "lost" });
     if cursor.epoch() == next.seq.epoch() {
-        return if next.seq == cursor.next() { None } else { lost(cursor.next(), Seq(next.seq.0 - 1)) };
+        return if next.seq == cursor.next() {
+            None
+        } else {
+            lost(cursor.next(), Seq(next.seq.0 - 1))
+        };
     }
     // A new epoch says itself how far the one before was kept.
     match continued_from(next) {
@@ -216,7 +221,8 @@ mod tests {
     use crate::moment::Timestamp;
 
     fn entry(epoch: u32, number: u32, continues: Option<Seq>) -> Arc<Entry> {
-        let kind = if continues.is_some() { TraceKind::RunTakenOver } else { TraceKind::NodeProgress };
+        let kind =
+            if continues.is_some() { TraceKind::RunTakenOver } else { TraceKind::NodeProgress };
         let trace = TraceEvent {
             node_ref: None,
             kind,

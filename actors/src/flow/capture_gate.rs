@@ -1,8 +1,8 @@
 //! Whether terminals may be read. The limit gates reading, never appending: what was read always
 //! goes into the log, so a full run can still end.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 use tokio::sync::watch;

@@ -53,7 +53,11 @@ pub enum DraftChunkKind {
     Marker(String),
     Gap(Value),
     /// The end; counts and hash are added when it gets its number.
-    Exit { end: ProcessEnd, complete: bool, truncated: bool },
+    Exit {
+        end: ProcessEnd,
+        complete: bool,
+        truncated: bool,
+    },
 }
 
 impl Draft {

@@ -91,8 +91,7 @@ impl Frame {
             reason: &'static str,
         }
 
-        let data =
-            GapData { seq: gap.to, from_seq: gap.from, to_seq: gap.to, reason: gap.reason };
+        let data = GapData { seq: gap.to, from_seq: gap.from, to_seq: gap.to, reason: gap.reason };
         let (text, data_start) = frame(gap.to, EventName::Gap, 128, |out| {
             serde_json::to_writer(out, &data).expect("writing to memory");
         });

@@ -155,10 +155,7 @@ pub fn number_batch(
     sequencer: &mut Sequencer,
     drafts: Vec<Draft>,
 ) -> Vec<(Arc<Entry>, Option<crate::flow::permits::BytePermit>)> {
-    drafts
-        .into_iter()
-        .map(|draft| (Arc::new(sequencer.number(draft.body)), draft.permit))
-        .collect()
+    drafts.into_iter().map(|draft| (Arc::new(sequencer.number(draft.body)), draft.permit)).collect()
 }
 
 #[cfg(test)]
@@ -201,11 +198,8 @@ mod tests {
         tokio::time::advance(Duration::from_millis(7)).await;
         let other = DraftChunkKind::Output(Bytes::from("x"));
         sequencer.number(chunk("b", other, started, Moment::now()));
-        let exit = DraftChunkKind::Exit {
-            end: ProcessEnd::Code(0),
-            complete: true,
-            truncated: false,
-        };
+        let exit =
+            DraftChunkKind::Exit { end: ProcessEnd::Code(0), complete: true, truncated: false };
         let last = sequencer.number(chunk("a", exit, started, Moment::now()));
 
         assert_eq!((first.seq, last.seq), (Seq::new(Epoch(2), 1), Seq::new(Epoch(2), 3)));

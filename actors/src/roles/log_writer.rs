@@ -18,7 +18,7 @@ use crate::flow::inbox::Inbox;
 use crate::flow::permits::BytePermit;
 use crate::flow::sequencer::Sequencer;
 use crate::ids::{Epoch, RunKey, Seq};
-use crate::kernel::exit_status::ExitStatus;
+use crate::kernel::{ExitStatus, KillSwitch};
 use crate::ports::{LogError, RunLog};
 
 /// Bytes of one append, at most.
@@ -37,6 +37,7 @@ pub struct Journal {
     gate: CaptureGate,
     state: Mutex<State>,
     acknowledged: watch::Sender<Acknowledged>,
+    group: KillSwitch,
 }
 
 /// Up to where the log has acknowledged.
@@ -60,10 +61,11 @@ impl Journal {
         inbox: Arc<Inbox>,
         gate: CaptureGate,
         sequencer: Sequencer,
+        group: KillSwitch,
     ) -> Self {
         let acknowledged = watch::Sender::new(Acknowledged { seq: sequencer.last(), count: 0 });
         let state = Mutex::new(State { sequencer, unacknowledged: VecDeque::new() });
-        Self { run, epoch, log, inbox, gate, state, acknowledged }
+        Self { run, epoch, log, inbox, gate, state, acknowledged, group }
     }
 
     /// Waits until everything that was pushed before this call is acknowledged, and tells the last number.
@@ -115,7 +117,9 @@ impl Journal {
                 Ok(()) => break,
                 Err(error @ (LogError::Fenced { .. } | LogError::Behind { .. })) => {
                     tracing::error!(run = %self.run, %error, "this instance is not the owner any more");
-                    return Err(ExitStatus::failed(error));
+                    // No restart can mend this: the group goes, and its processes with it.
+                    self.group.kill(ExitStatus::failed(&error));
+                    return Err(ExitStatus::Killed);
                 }
                 Err(error) => {
                     let wait_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);

@@ -22,6 +22,7 @@ use crate::flow::draft::{Draft, DraftChunk, DraftChunkKind};
 use crate::flow::inbox::Inbox;
 use crate::flow::permits::{BytePermit, CaptureBudget, NodeBudget};
 use crate::ids::{RunKey, StreamKey, StreamName};
+use crate::kernel::KillSwitch;
 use crate::messages::node_events::{NodeEnded, NodeRetrying, NodeStarted};
 use crate::moment::{Moment, Timestamp};
 use crate::ports::{NodeCommand, NodeProcess, Runner, Started};
@@ -30,8 +31,9 @@ use crate::roles::pauses::PauseTeller;
 use crate::roles::program_events::{ProgramEvent, ProgramEvents, Told, next_events};
 use crate::roles::run::Run;
 use crate::run_spec::NodeSpec;
-use crate::run_view::TerminalView;
+use crate::run_view::{TerminalMode, TerminalView};
 use crate::screen::TailSummary;
+use crate::screen::tail_lines::SUMMARY_LINES;
 
 /// What every node of a run shares.
 #[derive(Clone)]
@@ -52,6 +54,8 @@ pub struct NodeContext {
     pub settings: CaptureSettings,
     /// The document for `RUNCAST_INPUTS`.
     pub inputs: Arc<Map<String, Value>>,
+    /// The group of the run.
+    pub group: KillSwitch,
 }
 
 /// Sizes and times of the capture.
@@ -228,7 +232,8 @@ impl Node {
         let Started { mut process, outputs, events, .. } = started;
         let (phase, phase_seen) = watch::channel(Phase::Running);
         let budget = self.context.budget.node(self.context.settings.in_flight_bytes);
-        let summary = Rc::new(RefCell::new(TailSummary::new(self.terminal)));
+        let terminal = (self.terminal.mode == TerminalMode::Pty).then(|| self.terminal.size());
+        let summary = Rc::new(RefCell::new(TailSummary::new(terminal)));
         let pauses = PauseTeller::new(self.context.inbox.clone());
         let mut captures: FuturesUnordered<_> = outputs
             .into_iter()
@@ -239,8 +244,7 @@ impl Node {
                 capture(output, context, phase_seen.clone(), seen)
             })
             .collect();
-        let mut program_events =
-            events.map(ProgramEvents::new);
+        let mut program_events = events.map(ProgramEvents::new);
 
         let timeout = self.spec.timeout_secs.map(Duration::from_secs);
         let mut timeout_at = timeout.map(|timeout| Instant::now() + timeout);
@@ -295,7 +299,8 @@ impl Node {
         drop(process);
         let end = end.unwrap_or(ProcessEnd::Unknown);
         let ended_well = end == ProcessEnd::Code(0) && reason.is_none();
-        let output_summary = (!ended_well).then(|| summary.borrow().last_lines(20));
+        let output_summary =
+            (!ended_well).then(|| summary.borrow().lines(SUMMARY_LINES).join("\n"));
         let outcome = NodeOutcome::Ended {
             end,
             reason,
@@ -361,7 +366,9 @@ impl Node {
     fn write_exits(&self, life: &Life, outcome: &NodeOutcome) {
         let end = match outcome {
             NodeOutcome::Ended { end, .. } => *end,
-            NodeOutcome::NotStarted { .. } | NodeOutcome::NeverStarted { .. } => ProcessEnd::Unknown,
+            NodeOutcome::NotStarted { .. } | NodeOutcome::NeverStarted { .. } => {
+                ProcessEnd::Unknown
+            }
         };
         for stream in self.terminal.mode.streams() {
             let exit = DraftChunkKind::Exit { end, complete: true, truncated: life.truncated };

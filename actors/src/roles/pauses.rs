@@ -72,7 +72,13 @@ impl PauseTeller {
             Some(Closed::LogDown) => ("the log takes nothing", "logDown"),
             None => ("the log is slower than the terminal", "logSlow"),
         };
-        self.push(node_ref, TraceKind::CapturePaused, Level::Warn, message, json!({ "reason": reason }));
+        self.push(
+            node_ref,
+            TraceKind::CapturePaused,
+            Level::Warn,
+            message,
+            json!({ "reason": reason }),
+        );
     }
 
     fn push(&self, node_ref: &NodeRef, kind: TraceKind, level: Level, message: &str, data: Value) {
@@ -113,4 +119,3 @@ impl Drop for Pause {
         }
     }
 }
-

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::entry::{Body, Entry};
 use crate::ids::{Epoch, RunKey, Seq};
-use crate::kernel::exit_status::ExitStatus;
+use crate::kernel::{ExitStatus, KillSwitch};
 use crate::ports::{LogError, RecordBatch, RunLog, RunStore, StoreError};
 
 /// How much of the log is looked through at once.
@@ -38,6 +38,8 @@ pub struct Recorder {
     pub store: Arc<dyn RunStore>,
     /// Up to where everything is recorded; kept beside the incarnations.
     pub recorded: Arc<watch::Sender<Seq>>,
+    /// The group of the run.
+    pub group: KillSwitch,
 }
 
 impl Recorder {
@@ -54,13 +56,14 @@ impl Recorder {
                     tokio::time::sleep(RETRY_FIRST).await;
                     continue;
                 }
-                Err(error) => return ExitStatus::Failed(error.to_string().into()),
+                Err(error) => return ExitStatus::failed(error),
             };
             let Some(through) = page.entries.last().map(|entry| entry.seq) else {
                 wake.changed().await;
                 continue;
             };
-            let rows = page.entries.into_iter().filter(|entry| !matches!(entry.body, Body::Terminal(_)));
+            let rows =
+                page.entries.into_iter().filter(|entry| !matches!(entry.body, Body::Terminal(_)));
             gathered.extend(rows);
             cursor = through;
             let caught_up = cursor >= page.tail;
@@ -105,10 +108,12 @@ impl Recorder {
             match self.store.record(&self.run, self.epoch, batch.clone()).await {
                 Ok(()) => return Ok(()),
                 Err(StoreError::Fenced(epoch)) => {
+                    // No restart can mend this: the group goes, and its processes with it.
                     let error = format!("epoch {epoch} of the run is fenced");
-                    return Err(ExitStatus::Failed(error.into()));
+                    self.group.kill(ExitStatus::failed(error));
+                    return Err(ExitStatus::Killed);
                 }
-                Err(StoreError::Broken(error)) => return Err(ExitStatus::Failed(error.into())),
+                Err(StoreError::Broken(error)) => return Err(ExitStatus::failed(error)),
                 Err(error @ StoreError::Unavailable(_)) => {
                     let wait_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
                     tracing::warn!(run = %self.run, %error, wait_ms, "rows were not written");

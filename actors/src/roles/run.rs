@@ -7,17 +7,21 @@
 //! Restart: never; a fault of it is the end of its group, and a takeover writes the end.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use actix::prelude::*;
+use futures_util::FutureExt as _;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use crate::entry::{
     Level, ProcessEnd, ProcessIdentity, StatusChange, TerminalSize, TraceEvent, TraceKind,
 };
 use crate::flow::draft::Draft;
 use crate::ids::NodeRef;
+use crate::kernel::ExitStatus;
 use crate::messages::node_events::{NodeEnded, NodeRetrying, NodeStarted};
 use crate::messages::run_commands::{AddMarker, EndRun, ResizeTerminal, RunAnnotated};
 use crate::messages::run_control::ControlError;
@@ -42,6 +46,8 @@ pub struct Run {
     context: NodeContext,
     ending: Option<EndReason>,
     ended: watch::Sender<bool>,
+    /// The nodes; dropped with the run, and what they hold with them.
+    tasks: JoinSet<()>,
 }
 
 impl Run {
@@ -54,17 +60,29 @@ impl Run {
         ended: watch::Sender<bool>,
     ) -> Self {
         let nodes = view.nodes.take().unwrap_or_default();
-        let place = nodes
-            .iter()
-            .enumerate()
-            .map(|(index, node)| (node.node_ref.clone(), index))
-            .collect();
-        Self { spec, view, nodes, place, commands: HashMap::new(), context, ending, ended }
+        let place =
+            nodes.iter().enumerate().map(|(index, node)| (node.node_ref.clone(), index)).collect();
+        Self {
+            spec,
+            view,
+            nodes,
+            place,
+            commands: HashMap::new(),
+            context,
+            ending,
+            ended,
+            tasks: JoinSet::new(),
+        }
     }
 
     fn begin(&mut self, ctx: &mut Context<Self>) {
         let queued_at = self.view.created_at;
-        self.push_trace(trace(TraceKind::RunQueued, Level::Info, "the run was submitted", queued_at));
+        self.push_trace(trace(
+            TraceKind::RunQueued,
+            Level::Info,
+            "the run was submitted",
+            queued_at,
+        ));
         let now = Timestamp::now().whole_millis();
         self.view.status = RunStatus::Running;
         self.view.started_at = Some(now);
@@ -84,7 +102,8 @@ impl Run {
     /// Starts what may start, skips what cannot any more, and ends the run when nothing is left.
     fn advance(&mut self, ctx: &mut Context<Self>) {
         loop {
-            let next = (0..self.nodes.len()).find_map(|index| Some((index, self.next_step(index)?)));
+            let next =
+                (0..self.nodes.len()).find_map(|index| Some((index, self.next_step(index)?)));
             match next {
                 None => break,
                 Some((index, Step::Start)) => self.start_node(index, ctx),
@@ -127,8 +146,14 @@ impl Run {
             commands,
             parent: ctx.address(),
         };
-        // The node ends with this actor: its commands close, and what it holds is dropped with it.
-        ctx.spawn(node.run().into_actor(self));
+        let group = self.context.group.clone();
+        // Tasks of their own: an actor polls all its futures whenever one of them wakes.
+        self.tasks.spawn_local(async move {
+            if let Err(panic) = AssertUnwindSafe(node.run()).catch_unwind().await {
+                let message = panic.downcast_ref::<&str>().copied().unwrap_or("no message");
+                group.kill(ExitStatus::failed(format!("a node panicked: {message}")));
+            }
+        });
     }
 
     fn skip_node(&mut self, index: usize, dependency: &NodeRef) {
@@ -185,9 +210,10 @@ impl Run {
             NodeStatus::TimedOut => (TraceKind::NodeTimedOut, Level::Error),
             _ => (TraceKind::NodeFailed, Level::Error),
         };
-        let message = failure
-            .as_ref()
-            .map_or_else(|| format!("`{node_ref}` has completed"), |failure| failure.message.clone());
+        let message = failure.as_ref().map_or_else(
+            || format!("`{node_ref}` has completed"),
+            |failure| failure.message.clone(),
+        );
         let mut event = trace(kind, level, &message, now);
         event.node_ref = Some(node_ref);
         event.error = failure;
@@ -231,17 +257,7 @@ impl Run {
             };
             return (status, Some(failure));
         }
-        let failed = self.nodes.iter().find_map(|node| {
-            let broke = matches!(node.status, NodeStatus::Failed | NodeStatus::TimedOut);
-            broke.then_some(node.failure.as_ref()?).map(|failure| (node, failure))
-        });
-        match failed {
-            None => (RunStatus::Completed, None),
-            Some((node, failure)) => {
-                let message = format!("`{}`: {}", node.node_ref, failure.message);
-                (RunStatus::Failed, Some(Failure { kind: failure.kind, message }))
-            }
-        }
+        verdict_of_nodes(&self.nodes)
     }
 
     fn push_run_status(&mut self) {
@@ -273,7 +289,11 @@ impl Run {
     fn running_node(&self, node_ref: &NodeRef) -> Result<&NodeView, ControlError> {
         let index = self.place.get(node_ref).ok_or(ControlError::UnknownNode)?;
         let node = &self.nodes[*index];
-        if node.status == NodeStatus::Running { Ok(node) } else { Err(ControlError::NodeNotRunning) }
+        if node.status == NodeStatus::Running {
+            Ok(node)
+        } else {
+            Err(ControlError::NodeNotRunning)
+        }
     }
 
     fn command(&self, node_ref: &NodeRef, command: NodeControl) -> Result<(), ControlError> {
@@ -304,9 +324,7 @@ fn trace(kind: TraceKind, level: Level, message: &str, timestamp: Timestamp) -> 
 /// What a node is after it was ended from outside.
 fn ended_by(reason: EndReason) -> (NodeStatus, Failure) {
     let (status, kind, message) = match reason {
-        EndReason::Cancelled => {
-            (NodeStatus::Cancelled, FailureKind::Cancelled, "it was cancelled")
-        }
+        EndReason::Cancelled => (NodeStatus::Cancelled, FailureKind::Cancelled, "it was cancelled"),
         EndReason::NodeTimeout => {
             (NodeStatus::TimedOut, FailureKind::Timeout, "it took longer than it may")
         }
@@ -320,8 +338,23 @@ fn ended_by(reason: EndReason) -> (NodeStatus, Failure) {
     (status, Failure { kind, message: message.to_owned() })
 }
 
+/// What a run is when all its nodes have ended by themselves.
+pub(crate) fn verdict_of_nodes(nodes: &[NodeView]) -> (RunStatus, Option<Failure>) {
+    let failed = nodes.iter().find_map(|node| {
+        let broke = matches!(node.status, NodeStatus::Failed | NodeStatus::TimedOut);
+        broke.then_some(node.failure.as_ref()?).map(|failure| (node, failure))
+    });
+    match failed {
+        None => (RunStatus::Completed, None),
+        Some((node, failure)) => {
+            let message = format!("`{}`: {}", node.node_ref, failure.message);
+            (RunStatus::Failed, Some(Failure { kind: failure.kind, message }))
+        }
+    }
+}
+
 /// What a node is after its last attempt.
-fn judge(outcome: &NodeOutcome) -> (NodeStatus, Option<Failure>, ProcessEnd) {
+pub(crate) fn judge(outcome: &NodeOutcome) -> (NodeStatus, Option<Failure>, ProcessEnd) {
     let failed = |kind, message| (NodeStatus::Failed, Some(Failure { kind, message }));
     match outcome {
         NodeOutcome::NotStarted { message } => {
@@ -473,4 +506,3 @@ impl Handler<RunAnnotated> for Run {
         self.push_run_status();
     }
 }
-
