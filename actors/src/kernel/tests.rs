@@ -1,7 +1,7 @@
 //! Supervision as its callers see it, on a paused clock.
 
 use std::future::pending;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use actix::{
     WrapFuture,
 };
 use futures_util::future::join;
+use metrics::{Key, KeyName, Metadata, SharedString, Unit};
 use serde_json::json;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -255,6 +256,44 @@ async fn observation_shows_a_child_and_forgets_it() {
     soon(task.ended()).await;
     assert_eq!(observers.snapshot(), []);
     assert_eq!(observers.kinds()["loop"].spawned, 1);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn restarts_are_counted_by_name() {
+    let metrics = RestartCounter::default();
+    let _recording = metrics::set_default_local_recorder(&metrics);
+    let (group, _) = group();
+    let task = group.spawn_task("loop", restarts(2), &ArbiterHandle::current(), |_| async {
+        ExitStatus::failed("no luck")
+    });
+    soon(task.ended()).await;
+    assert_eq!(metrics.0.load(Ordering::SeqCst), 2);
+}
+
+/// Sums the restarts of the actor `loop`, and takes nothing else.
+#[derive(Default)]
+struct RestartCounter(Arc<AtomicU64>);
+
+impl metrics::Recorder for RestartCounter {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> metrics::Counter {
+        let labels: Vec<_> = key.labels().map(|label| (label.key(), label.value())).collect();
+        if key.name() == "runcast_actor_restarts_total" && labels == [("actor", "loop")] {
+            return metrics::Counter::from_arc(Arc::clone(&self.0));
+        }
+        metrics::Counter::noop()
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> metrics::Gauge {
+        metrics::Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> metrics::Histogram {
+        metrics::Histogram::noop()
+    }
 }
 
 /// An actor that counts what it is told, breaks on demand and takes a second to stop.
