@@ -1,17 +1,16 @@
 //! Supervision as its callers see it, on a paused clock.
 
+mod actors;
+
 use std::future::pending;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, Running,
-    WrapFuture,
-};
+use metrics::{Key, KeyName, Metadata, SharedString, Unit};
 use serde_json::json;
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 
@@ -34,6 +33,11 @@ fn group() -> (Supervisor, Observers) {
     (group.with_grace(GRACE), observers)
 }
 
+/// What must come, with a deadline that a paused clock reaches at once.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    timeout(Duration::from_mins(1), future).await.expect("it comes before the deadline")
+}
+
 /// Runs until it is told to stop.
 fn follower(group: &Supervisor, name: &'static str) -> TaskHandle {
     let here = ArbiterHandle::current();
@@ -54,22 +58,10 @@ async fn faults_are_restarted_after_exactly_the_backoff() {
         async { ExitStatus::failed("no luck") }
     });
 
-    assert_eq!(task.ended().await, ExitStatus::failed("no luck"));
+    assert_eq!(soon(task.ended()).await, ExitStatus::failed("no luck"));
     let at = [0, 100, 300, 650, 1000];
     let expected: Vec<_> = (1..).zip(at.map(|at| at * MS)).collect();
     assert_eq!(*starts.lock().unwrap(), expected);
-}
-
-#[test]
-fn groups_and_handles_can_be_used_from_any_thread() {
-    fn check<T: Send>(_: impl Fn(T)) {}
-    fn is_send<T: Send>(_: T) {}
-    check(|(group, actor): (Arc<Supervisor>, Arc<ActorHandle<Counter>>)| {
-        is_send(group.stop());
-        is_send(actor.ready());
-        is_send(actor.task().ended());
-    });
-    check(|pool: Arc<ArbiterPool>| drop(pool));
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
@@ -84,7 +76,7 @@ async fn a_panic_is_caught_and_restarted() {
     assert_eq!(row.last_exit, Some(ExitStatus::Panicked("incarnation 1 breaks".into())));
     assert_eq!(row.restarts, 1);
     task.stop();
-    assert_eq!(task.ended().await, ExitStatus::Stopped);
+    assert_eq!(soon(task.ended()).await, ExitStatus::Stopped);
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
@@ -98,7 +90,7 @@ async fn a_factory_that_panics_is_a_fault_of_the_child() {
             panic!("no incarnation {}", child.incarnation)
         },
     );
-    assert_eq!(task.ended().await, ExitStatus::Panicked("no incarnation 1".into()));
+    assert_eq!(soon(task.ended()).await, ExitStatus::Panicked("no incarnation 1".into()));
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
@@ -117,7 +109,7 @@ async fn too_many_faults_kill_the_siblings_and_the_first_fault_is_kept() {
     let polite = follower(&group, "polite");
 
     let fault = ExitStatus::failed("incarnation 3");
-    assert_eq!(group.ended().await, fault);
+    assert_eq!(soon(group.ended()).await, fault);
     assert_eq!(faulty.status(), Some(fault.clone()));
     assert_eq!(deaf.status(), Some(ExitStatus::Killed));
     assert_eq!(sore.status(), Some(ExitStatus::failed("as a consequence")));
@@ -137,14 +129,14 @@ async fn a_clean_end_does_not_spread() {
             assert_eq!(child.incarnation, 1);
             std::future::ready(ends.clone())
         });
-        assert_eq!(task.ended().await, clean);
+        assert_eq!(soon(task.ended()).await, clean);
     }
     assert!(!group.kill_switch().is_dead());
     assert_eq!(other.status(), None);
     assert_eq!(group.children(), 1);
 
     other.stop();
-    assert_eq!(group.ended().await, ExitStatus::Finished);
+    assert_eq!(soon(group.ended()).await, ExitStatus::Finished);
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
@@ -167,9 +159,9 @@ async fn a_stop_waits_for_the_work_and_for_no_longer_than_the_grace() {
     tokio::task::yield_now().await;
 
     let begin = Instant::now();
-    assert_eq!(group.stop().await, ExitStatus::Stopped);
+    assert_eq!(soon(group.stop()).await, ExitStatus::Stopped);
     assert!((GRACE..GRACE + 2 * MS).contains(&begin.elapsed()), "{:?}", begin.elapsed());
-    assert_eq!(tells.await, Ok(ExitStatus::Stopped));
+    assert_eq!(soon(tells).await, Ok(ExitStatus::Stopped));
     assert_eq!(busy.status(), Some(ExitStatus::Finished));
     assert_eq!(deaf.status(), Some(ExitStatus::Killed));
 }
@@ -187,7 +179,7 @@ async fn nothing_runs_again_after_a_stop() {
     // It waits for its restart now.
     wait_for_row(&observers, |row| row.last_exit.is_some()).await;
     let begin = Instant::now();
-    assert_eq!(group.stop().await, ExitStatus::Stopped);
+    assert_eq!(soon(group.stop()).await, ExitStatus::Stopped);
     assert_eq!(begin.elapsed(), Duration::ZERO);
     assert_eq!(task.status(), Some(ExitStatus::Stopped));
 
@@ -196,7 +188,7 @@ async fn nothing_runs_again_after_a_stop() {
         counted.fetch_add(1, Ordering::SeqCst);
         pending()
     });
-    assert_eq!(late.ended().await, ExitStatus::Stopped);
+    assert_eq!(soon(late.ended()).await, ExitStatus::Stopped);
     sleep(Duration::from_hours(1)).await;
     assert_eq!(incarnations.load(Ordering::SeqCst), 1);
 }
@@ -207,7 +199,7 @@ async fn a_dropped_group_leaves_no_child() {
     let task = follower(&group, "loop");
     tokio::task::yield_now().await;
     drop(group);
-    assert_eq!(task.ended().await, ExitStatus::Stopped);
+    assert_eq!(soon(task.ended()).await, ExitStatus::Stopped);
     assert_eq!(observers.snapshot(), []);
 }
 
@@ -220,13 +212,13 @@ async fn a_child_whose_thread_stops_is_told_of_as_killed() {
         running.send_replace(true);
         pending()
     });
-    assert!(runs.clone().wait_for(|runs| *runs).await.is_ok());
+    assert!(soon(runs.clone().wait_for(|runs| *runs)).await.is_ok());
     let arbiter = pool.pick(7);
     pool.stop();
     assert_eq!(task.status(), Some(ExitStatus::Killed));
 
     let late = group.spawn_task("loop", restarts(1), &arbiter, |_| pending());
-    assert_eq!(late.ended().await, ExitStatus::Killed);
+    assert_eq!(soon(late.ended()).await, ExitStatus::Killed);
     assert_eq!(group.children(), 0);
     assert_eq!(observers.snapshot(), []);
 }
@@ -246,132 +238,46 @@ async fn observation_shows_a_child_and_forgets_it() {
     assert_eq!(observers.snapshot()[0].state, Some(json!(8)));
 
     task.stop();
-    task.ended().await;
+    soon(task.ended()).await;
     assert_eq!(observers.snapshot(), []);
     assert_eq!(observers.kinds()["loop"].spawned, 1);
 }
 
-/// An actor that counts what it is told, breaks on demand and takes a second to stop.
-struct Counter {
-    child: ChildContext,
-    count: u32,
-    farewell: Duration,
-    said_farewell: bool,
-}
-
-#[derive(Message)]
-#[rtype(result = "u32")]
-struct Count;
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Break;
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct End(ExitStatus);
-
-impl Actor for Counter {
-    type Context = Context<Self>;
-
-    fn stopping(&mut self, context: &mut Self::Context) -> Running {
-        if self.said_farewell || self.farewell.is_zero() {
-            return Running::Stop;
-        }
-        self.said_farewell = true;
-        context.spawn(sleep(self.farewell).into_actor(self).map(|(), actor, context| {
-            actor.child.exit.declare(ExitStatus::Finished);
-            context.stop();
-        }));
-        Running::Continue
-    }
-}
-
-impl Handler<Count> for Counter {
-    type Result = u32;
-
-    fn handle(&mut self, _: Count, _: &mut Self::Context) -> u32 {
-        self.count += 1;
-        self.count
-    }
-}
-
-impl Handler<Break> for Counter {
-    type Result = ();
-
-    fn handle(&mut self, _: Break, _: &mut Self::Context) {
-        panic!("broken at {}", self.count);
-    }
-}
-
-impl Handler<End> for Counter {
-    type Result = ();
-
-    fn handle(&mut self, End(status): End, context: &mut Self::Context) {
-        self.child.stop_with(context, status);
-    }
-}
-
-fn counter(group: &Supervisor, policy: RestartPolicy, farewell: Duration) -> ActorHandle<Counter> {
-    let factory = move |child| Counter { child, count: 0, farewell, said_farewell: false };
-    group.spawn_actor(&ArbiterHandle::current(), ChildSpec { name: "counter", policy, factory })
-}
-
 #[tokio::test(flavor = "local", start_paused = true)]
-async fn an_actor_that_panics_is_built_afresh_at_a_new_address() {
-    let (group, observers) = group();
-    let actor = counter(&group, restarts(2), Duration::ZERO);
-    let first = actor.ready().await.expect("it runs");
-    assert_eq!(first.send(Count).await.ok(), Some(1));
-    assert_eq!(first.send(Count).await.ok(), Some(2));
-
-    let mut addresses = actor.subscribe();
-    // The second one still waits in the mailbox when the actor unwinds; it must not be handled.
-    let (broken, _) = tokio::join!(first.send(Break), first.send(Break));
-    assert!(broken.is_err());
-    assert!(addresses.wait_for(Option::is_none).await.is_ok());
-    assert!(actor.current().is_none());
-
-    let second = actor.ready().await.expect("it runs again");
-    assert_ne!(first, second);
-    assert!(!first.connected());
-    assert_eq!(second.send(Count).await.ok(), Some(1));
-    let row = &observers.snapshot()[0];
-    assert_eq!(row.last_exit, Some(ExitStatus::Panicked("broken at 2".into())));
-    assert_eq!(row.incarnation, 2);
-}
-
-#[tokio::test(flavor = "local", start_paused = true)]
-async fn an_actor_ends_with_what_it_declared() {
+async fn restarts_are_counted_by_name() {
+    let metrics = RestartCounter::default();
+    let _recording = metrics::set_default_local_recorder(&metrics);
     let (group, _) = group();
-    let actor = counter(&group, RestartPolicy::Never, Duration::ZERO);
-    let address = actor.ready().await.expect("it runs");
-    assert!(address.send(End(ExitStatus::DownstreamClosed)).await.is_ok());
-    assert_eq!(actor.task().ended().await, ExitStatus::DownstreamClosed);
-    assert_eq!(actor.ready().await.err(), Some(ExitStatus::DownstreamClosed));
-    assert!(actor.current().is_none());
-    assert!(!group.kill_switch().is_dead());
-
-    let actor = counter(&group, RestartPolicy::Never, Duration::ZERO);
-    let address = actor.ready().await.expect("it runs");
-    assert!(address.send(End(ExitStatus::failed("disk full"))).await.is_ok());
-    assert_eq!(group.ended().await, ExitStatus::failed("disk full"));
+    let task = group.spawn_task("loop", restarts(2), &ArbiterHandle::current(), |_| async {
+        ExitStatus::failed("no luck")
+    });
+    soon(task.ended()).await;
+    assert_eq!(metrics.0.load(Ordering::SeqCst), 2);
 }
 
-#[tokio::test(flavor = "local", start_paused = true)]
-async fn a_stopped_actor_may_finish_within_the_grace() {
-    for (farewell, status, took) in [
-        (Duration::ZERO, ExitStatus::Stopped, Duration::ZERO),
-        (GRACE / 3, ExitStatus::Finished, GRACE / 3),
-        (GRACE * 2, ExitStatus::Killed, GRACE),
-    ] {
-        let (group, _) = group();
-        let actor = counter(&group, restarts(2), farewell);
-        assert!(actor.ready().await.is_ok());
-        let begin = Instant::now();
-        assert_eq!(group.stop().await, ExitStatus::Stopped);
-        assert_eq!(actor.task().status(), Some(status));
-        assert!((took..took + 2 * MS).contains(&begin.elapsed()), "{:?}", begin.elapsed());
+/// Sums the restarts of the actor `loop`, and takes nothing else.
+#[derive(Default)]
+struct RestartCounter(Arc<AtomicU64>);
+
+impl metrics::Recorder for RestartCounter {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> metrics::Counter {
+        let labels: Vec<_> = key.labels().map(|label| (label.key(), label.value())).collect();
+        if key.name() == "runcast_actor_restarts_total" && labels == [("actor", "loop")] {
+            return metrics::Counter::from_arc(Arc::clone(&self.0));
+        }
+        metrics::Counter::noop()
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> metrics::Gauge {
+        metrics::Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> metrics::Histogram {
+        metrics::Histogram::noop()
     }
 }
 
