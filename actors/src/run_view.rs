@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::entry::{RunnerKind, TerminalSize};
+use crate::entry::{RunnerKind, StreamTotals, TerminalSize};
 use crate::ids::{Epoch, NodeRef, RunId, Seq, StreamName, TenantId};
 use crate::moment::Timestamp;
 
@@ -271,6 +271,20 @@ pub struct NodeView {
     /// Why it did not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// What its streams hold, once they have ended: what a client checks to know that it has everything.
+    #[serde(rename = "final", default, skip_serializing_if = "Vec::is_empty")]
+    pub totals: Vec<StreamFinal>,
+}
+
+/// What one stream of a node holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamFinal {
+    /// Which stream.
+    pub stream: StreamName,
+    /// What it holds.
+    #[serde(flatten)]
+    pub totals: StreamTotals,
 }
 
 /// How a node sees its terminal.

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::entry::{Body, ChunkKind, Entry};
+use crate::entry::{Body, Entry};
 use crate::event_json::write_event_data;
 use crate::history::{Gap, Item};
 use crate::ids::{NodeRef, RunId, Seq, StreamName};
@@ -32,6 +32,17 @@ impl EventName {
     }
 }
 
+/// What ends with an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// Nothing.
+    Nothing,
+    /// The node it belongs to.
+    Node,
+    /// The run: nothing follows.
+    Run,
+}
+
 /// One event, ready to be sent: `id`, `event`, `data` and an empty line, as Server-Sent Events want it.
 /// The data is one line of JSON, so that other formats can take it out.
 #[derive(Debug, Clone)]
@@ -44,8 +55,8 @@ pub struct Frame {
     pub node_ref: Option<NodeRef>,
     /// The stream it belongs to.
     pub stream: Option<StreamName>,
-    /// True for the last chunk of a stream.
-    pub is_exit: bool,
+    /// What ends with it.
+    pub ends: Ends,
     text: Bytes,
     data_start: usize,
 }
@@ -74,7 +85,7 @@ impl Frame {
             event,
             node_ref: entry.node_ref().cloned(),
             stream: chunk.map(|chunk| chunk.stream),
-            is_exit: chunk.is_some_and(|chunk| matches!(chunk.kind, ChunkKind::Exit(_))),
+            ends: ends(&entry.body),
             text,
             data_start,
         }
@@ -96,7 +107,7 @@ impl Frame {
             serde_json::to_writer(out, &data).expect("writing to memory");
         });
         let event = EventName::Gap;
-        Self { seq: gap.to, event, node_ref: None, stream: None, is_exit: false, text, data_start }
+        Self { seq: gap.to, event, node_ref: None, stream: None, ends: Ends::Nothing, text, data_start }
     }
 
     /// The whole event.
@@ -107,6 +118,15 @@ impl Frame {
     /// Its data: one line of JSON.
     pub fn data(&self) -> Bytes {
         self.text.slice(self.data_start..self.text.len() - 2)
+    }
+}
+
+fn ends(body: &Body) -> Ends {
+    let Body::Status(change) = body else { return Ends::Nothing };
+    match &change.node {
+        Some(node) if node.status.is_terminal() => Ends::Node,
+        None if change.run.status.is_terminal() => Ends::Run,
+        _ => Ends::Nothing,
     }
 }
 

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::entry::{Body, Chunk, ChunkKind, Entry, Exit, StreamTotals};
-use crate::flow::draft::{Draft, DraftBody, DraftChunk, DraftChunkKind};
-use crate::ids::{ChunkIndex, Epoch, Seq, StreamKey};
+use crate::flow::draft::{DraftBody, DraftChunk, DraftChunkKind};
+use crate::ids::{ChunkIndex, Epoch, NodeRef, Seq, StreamKey};
 use crate::moment::Moment;
+use crate::run_view::StreamFinal;
 
 /// The counters of a run.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ struct StreamState {
     at_us: u64,
     bytes: u64,
     hash: Sha256,
-    ended: bool,
+    ended: Option<StreamTotals>,
 }
 
 impl Sequencer {
@@ -49,7 +50,7 @@ impl Sequencer {
         state.at_us = chunk.at_us;
         match &chunk.kind {
             ChunkKind::Output(bytes) => state.count(bytes),
-            ChunkKind::Exit(_) => state.ended = true,
+            ChunkKind::Exit(exit) => state.ended = Some(exit.totals.clone()),
             _ => {}
         }
     }
@@ -59,7 +60,7 @@ impl Sequencer {
         let mut open: Vec<StreamKey> = self
             .streams
             .iter()
-            .filter(|(_, state)| !state.ended)
+            .filter(|(_, state)| state.ended.is_none())
             .map(|(stream, _)| stream.clone())
             .collect();
         open.sort();
@@ -73,12 +74,30 @@ impl Sequencer {
         let body = match draft {
             DraftBody::Status(mut change) => {
                 change.run.last_seq = seq;
+                if let Some(node) = &mut change.node {
+                    node.totals = self.totals(&node.node_ref);
+                }
                 Body::Status(*change)
             }
             DraftBody::Trace(trace) => Body::Trace(*trace),
             DraftBody::Chunk(chunk) => Body::Terminal(self.place(chunk)),
         };
         Entry { seq, body }
+    }
+
+    /// What the streams of a node hold that have ended.
+    fn totals(&self, node_ref: &NodeRef) -> Vec<StreamFinal> {
+        let mut totals: Vec<StreamFinal> = self
+            .streams
+            .iter()
+            .filter(|(key, _)| key.node_ref == *node_ref)
+            .filter_map(|(key, state)| {
+                let totals = state.ended.clone()?;
+                Some(StreamFinal { stream: key.stream, totals })
+            })
+            .collect();
+        totals.sort_by_key(|of_stream| of_stream.stream);
+        totals
     }
 
     fn place(&mut self, draft: DraftChunk) -> Chunk {
@@ -103,8 +122,8 @@ impl Sequencer {
             DraftChunkKind::Marker(label) => ChunkKind::Marker(label),
             DraftChunkKind::Gap(data) => ChunkKind::Gap(data),
             DraftChunkKind::Exit { end, complete, truncated } => {
-                state.ended = true;
                 let totals = state.totals(complete, truncated);
+                state.ended = Some(totals.clone());
                 ChunkKind::Exit(Exit { end, totals })
             }
         };
@@ -148,14 +167,6 @@ pub fn hex(bytes: &[u8]) -> String {
         write!(text, "{byte:02x}").expect("writing to memory");
         text
     })
-}
-
-/// Numbers a batch and keeps the permits beside their entries.
-pub fn number_batch(
-    sequencer: &mut Sequencer,
-    drafts: Vec<Draft>,
-) -> Vec<(Arc<Entry>, Option<crate::flow::permits::BytePermit>)> {
-    drafts.into_iter().map(|draft| (Arc::new(sequencer.number(draft.body)), draft.permit)).collect()
 }
 
 #[cfg(test)]
