@@ -158,10 +158,15 @@ impl Progress {
         if self.beginning.len() + 4 * line.len() > MAX_LINE_BYTES {
             lines.push(std::mem::take(&mut self.beginning));
         }
-        self.beginning.extend(line.chars());
         if line.is_wrapped() {
+            self.beginning.extend(line.chars());
             return;
         }
+        let cells = line.cells();
+        let shown = cells.iter().rposition(|cell| cell.char() != ' ').map_or(0, |last| last + 1);
+        let heads = cells[..shown].iter().filter(|cell| cell.width() > 0);
+        self.beginning.reserve(shown);
+        self.beginning.extend(heads.map(avt::Cell::char));
         let end = self.beginning.trim_end().len();
         if end > 0 || even_if_empty {
             lines.push(self.beginning[..end].to_owned());

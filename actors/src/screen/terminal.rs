@@ -118,7 +118,7 @@ impl VirtualTerminal {
     pub fn ansi_text(&self) -> String {
         let rows = self.terminal.screen().visible_lines().map(|line| {
             let mut row = String::new();
-            ansi_row::write_row(line, &mut row);
+            ansi_row::write_cells(ansi_row::shown_cells(line), &mut row);
             row
         });
         joined(rows.collect())
