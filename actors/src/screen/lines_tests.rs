@@ -20,7 +20,8 @@ fn terminal_lines(output: &str) -> Vec<String> {
 
 #[test]
 fn screen_lines_are_what_the_terminal_showed() {
-    let cases: [(&str, &[&str]); 16] = [
+    let cases: [(&str, &[&str]); 17] = [
+        ("\x1b[2;4ra\r\nb\r\nc\r\n0123456789abc\r\nx\r\n", &["a", "b", "c", "0123456789abc", "x"]),
         ("", &[]),
         ("a\r\nb\r\n", &["a", "b"]),
         ("a\r\n\r\nb", &["a", "", "b"]),
