@@ -140,6 +140,11 @@ impl VirtualTerminal {
 }
 
 impl FrozenTerminal {
+    /// A terminal that was stored as its size and its repaint.
+    pub fn new(size: TerminalSize, repaint: impl Into<Box<[u8]>>) -> Self {
+        Self { size, repaint: repaint.into() }
+    }
+
     /// The size of the terminal.
     pub fn size(&self) -> TerminalSize {
         self.size
