@@ -4,18 +4,19 @@ use std::fmt::Write;
 
 use avt::{Cell, Color, Line, Pen};
 
-/// Appends the row; blank cells at its end are left out unless it continues on the next row.
-/// Begins and ends with the default pen.
-pub(super) fn write_row(line: &Line, text: &mut String) {
-    let cells = line.cells();
+/// The cells of a row without the blank ones at its end.
+pub(super) fn shown_cells(line: &Line) -> &[Cell] {
     let default = Cell::default();
-    let end = if line.is_wrapped() {
-        cells.len()
-    } else {
-        cells.iter().rposition(|cell| *cell != default).map_or(0, |last| last + 1)
-    };
+    let cells = line.cells();
+    let end = cells.iter().rposition(|cell| *cell != default).map_or(0, |last| last + 1);
+    &cells[..end]
+}
+
+/// Appends cells of one row; begins and ends with the default pen.
+pub(super) fn write_cells(cells: &[Cell], text: &mut String) {
+    let default = Cell::default();
     let mut pen = *default.pen();
-    for cell in cells[..end].iter().filter(|cell| cell.width() > 0) {
+    for cell in cells.iter().filter(|cell| cell.width() > 0) {
         if *cell.pen() != pen {
             pen = *cell.pen();
             write_pen(&pen, text);

@@ -114,10 +114,10 @@ struct Progress {
     fresh_row: Option<usize>,
     /// Where row `given` goes while the screen is wrapped anew.
     anchor: Option<Anchor>,
-    /// The last operation scrolled, the first row that moved.
-    scrolled_from: Option<usize>,
-    /// The cursor's row before the last operation.
-    row_before: usize,
+    /// The last operation changed rows; for LF that means it scrolled.
+    has_moved_rows: bool,
+    /// How often the last operation scrolled rows that have others above them, which evicts none.
+    inner_scrolls: usize,
     /// The beginning of a line whose first rows are gone.
     beginning: String,
 }
@@ -158,10 +158,15 @@ impl Progress {
         if self.beginning.len() + 4 * line.len() > MAX_LINE_BYTES {
             lines.push(std::mem::take(&mut self.beginning));
         }
-        self.beginning.extend(line.chars());
         if line.is_wrapped() {
+            self.beginning.extend(line.chars());
             return;
         }
+        let cells = line.cells();
+        let shown = cells.iter().rposition(|cell| cell.char() != ' ').map_or(0, |last| last + 1);
+        let heads = cells[..shown].iter().filter(|cell| cell.width() > 0);
+        self.beginning.reserve(shown);
+        self.beginning.extend(heads.map(avt::Cell::char));
         let end = self.beginning.trim_end().len();
         if end > 0 || even_if_empty {
             lines.push(self.beginning[..end].to_owned());
@@ -194,12 +199,12 @@ impl Observer for LineObserver<'_> {
 
     fn before(&mut self, context: &mut Observation<'_>, operation: &Operation) {
         self.progress.settle();
-        self.progress.scrolled_from = None;
+        self.progress.has_moved_rows = false;
+        self.progress.inner_scrolls = 0;
         match operation {
             Operation::Function(Function::Print(_)) => {}
             Operation::Function(Function::Lf | Function::Nel) if is_primary(context.terminal()) => {
-                self.progress.row_before = context.terminal().cursor().row;
-                let row = self.progress.row_before;
+                let row = context.terminal().cursor().row;
                 self.progress.give_through(context.terminal(), row, self.lines);
             }
             Operation::Function(Function::Ris) => {
@@ -215,16 +220,23 @@ impl Observer for LineObserver<'_> {
     }
 
     fn dirty(&mut self, rows: std::ops::Range<usize>) {
-        self.progress.scrolled_from = Some(rows.start);
+        self.progress.has_moved_rows = true;
+        self.progress.inner_scrolls += usize::from(rows.start > 0 && rows.len() > 1);
     }
 
     fn after(&mut self, context: &mut Observation<'_>, operation: &Operation) {
         let terminal = context.terminal();
         match operation {
-            Operation::Function(Function::Print(_) | Function::Rep(_)) => {}
+            // The line that wraps took its first row, not given yet, up with it.
+            Operation::Function(Function::Print(_) | Function::Rep(_)) => {
+                if self.progress.inner_scrolls > 0 && is_primary(terminal) {
+                    let given = self.progress.given;
+                    self.progress.given = given.saturating_sub(self.progress.inner_scrolls);
+                }
+            }
             Operation::Resize { .. } => self.progress.find_again(context),
             Operation::Function(function) if is_primary(terminal) => match function {
-                Function::Lf | Function::Nel if self.progress.scrolled_from.is_some() => {
+                Function::Lf | Function::Nel if self.progress.has_moved_rows => {
                     self.progress.fresh_row = Some(terminal.cursor().row);
                 }
                 Function::Ed(EdScope::All) => self.progress.fresh_row = Some(0),

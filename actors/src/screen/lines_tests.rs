@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::screen::terminal_tests::soup;
 
 const SIZE: TerminalSize = TerminalSize { cols: 10, rows: 4 };
 
@@ -19,7 +20,8 @@ fn terminal_lines(output: &str) -> Vec<String> {
 
 #[test]
 fn screen_lines_are_what_the_terminal_showed() {
-    let cases: [(&str, &[&str]); 16] = [
+    let cases: [(&str, &[&str]); 17] = [
+        ("\x1b[2;4ra\r\nb\r\nc\r\n0123456789abc\r\nx\r\n", &["a", "b", "c", "0123456789abc", "x"]),
         ("", &[]),
         ("a\r\nb\r\n", &["a", "b"]),
         ("a\r\n\r\nb", &["a", "", "b"]),
@@ -116,5 +118,23 @@ proptest! {
         prop_assert_eq!(&lines, &expected);
         expected = text;
         prop_assert_eq!(collected(LineCollector::pipe(), output.as_bytes(), piece), expected);
+    }
+
+    #[test]
+    fn screen_lines_do_not_depend_on_the_cuts(output in soup(), rest in soup(), piece in 1usize..9) {
+        let collect = |piece: usize| {
+            let mut collector = LineCollector::terminal(SIZE);
+            let mut lines = Vec::new();
+            for part in output.chunks(piece) {
+                collector.feed(part, &mut lines);
+            }
+            collector.resize(TerminalSize { cols: 7, rows: 3 }, &mut lines);
+            for part in rest.chunks(piece) {
+                collector.feed(part, &mut lines);
+            }
+            collector.finish(&mut lines);
+            lines
+        };
+        prop_assert_eq!(collect(piece), collect(usize::MAX));
     }
 }

@@ -23,8 +23,14 @@ impl VirtualTerminal {
         let lines_above = kept.min(lines_wanted);
         let mut above = String::new();
         let history = screen.all_lines().take(kept).skip(kept - lines_above);
+        let mut continues = false;
         for (index, line) in history.enumerate() {
-            ansi_row::write_row(line, &mut above);
+            // A row that wraps must be full to do so. One that is wrapped into is filled by some terminals
+            // with the pen of its first character, so its blanks are written, too.
+            let is_joined = continues || line.is_wrapped();
+            let cells = if is_joined { line.cells() } else { ansi_row::shown_cells(line) };
+            ansi_row::write_cells(cells, &mut above);
+            continues = line.is_wrapped();
             if !line.is_wrapped() || index + 1 == lines_above {
                 above.push_str("\r\n");
             }
@@ -42,8 +48,11 @@ impl VirtualTerminal {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::entry::TerminalSize;
+    use crate::screen::terminal_tests::soup;
 
     const SIZE: TerminalSize = TerminalSize { cols: 6, rows: 3 };
 
@@ -89,5 +98,27 @@ mod tests {
         again.feed(b"m\x1b[?1049l");
         assert_eq!(again.text(), "3\n4\n5");
         assert_eq!(all_rows(&again), all_rows(&original));
+    }
+
+    proptest! {
+        #[test]
+        fn screen_scrollback_of_anything_is_what_was_kept(
+            output in soup(),
+            cols in 2u16..14,
+            rows in 1u16..6,
+            wanted in 0usize..12,
+        ) {
+            let size = TerminalSize { cols, rows };
+            let mut original = VirtualTerminal::with_scrollback(size, 10);
+            original.feed(&output);
+            let repaint = original.repaint_with_scrollback(wanted);
+            let mut again = VirtualTerminal::with_scrollback(size, 100);
+            again.feed(&repaint.payload);
+            let (expected, shown) = (all_rows(&original), all_rows(&again));
+            prop_assert!(repaint.lines_above <= wanted);
+            prop_assert_eq!(shown.len(), repaint.lines_above + usize::from(rows));
+            prop_assert_eq!(&shown[..], &expected[expected.len() - shown.len()..]);
+            prop_assert_eq!(again.repaint(), original.repaint());
+        }
     }
 }

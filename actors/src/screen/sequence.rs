@@ -29,16 +29,22 @@ impl SequenceParser {
     }
 
     /// Takes one character; a finished sequence is shown to `modes` and given back if avt knows it.
+    #[inline]
     pub(super) fn feed(&mut self, character: char, modes: &mut Modes) -> Option<Function> {
         if self.text.is_empty() {
-            if (' '..'\u{7f}').contains(&character) {
-                return self.parser.feed(character);
+            // What the parser does in its ground state, without a call for each character.
+            if (' '..'\u{7f}').contains(&character) || character >= '\u{a0}' {
+                return Some(Function::Print(character));
             }
             // Terminals ignore DEL; avt would print it.
             if character == '\u{7f}' {
                 return None;
             }
         }
+        self.feed_sequence(character, modes)
+    }
+
+    fn feed_sequence(&mut self, character: char, modes: &mut Modes) -> Option<Function> {
         let function = self.parser.feed(character);
         if let Some(introducer) = introducer(character) {
             // ESC also opens the terminator of an operating system command.

@@ -118,7 +118,7 @@ impl VirtualTerminal {
     pub fn ansi_text(&self) -> String {
         let rows = self.terminal.screen().visible_lines().map(|line| {
             let mut row = String::new();
-            ansi_row::write_row(line, &mut row);
+            ansi_row::write_cells(ansi_row::shown_cells(line), &mut row);
             row
         });
         joined(rows.collect())
@@ -140,6 +140,11 @@ impl VirtualTerminal {
 }
 
 impl FrozenTerminal {
+    /// A terminal that was stored as its size and its repaint.
+    pub fn new(size: TerminalSize, repaint: impl Into<Box<[u8]>>) -> Self {
+        Self { size, repaint: repaint.into() }
+    }
+
     /// The size of the terminal.
     pub fn size(&self) -> TerminalSize {
         self.size

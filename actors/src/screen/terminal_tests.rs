@@ -262,7 +262,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn soup() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn soup() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece(), 0..40).prop_map(|pieces| pieces.concat())
 }
 
