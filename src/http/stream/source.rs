@@ -91,6 +91,26 @@ pub struct Done {
     pub streams: Vec<DoneStream>,
 }
 
+impl Done {
+    /// The end of a run, or of one node of it.
+    pub fn of(view: &RunView, node_ref: Option<&NodeRef>, filter: &Filter, final_seq: Seq) -> Self {
+        let status = node_ref
+            .and_then(|node_ref| node(view, node_ref))
+            .map_or(RunOrNodeStatus::Run(view.status), |node| RunOrNodeStatus::Node(node.status));
+        let of_node = |node: &NodeView| {
+            let node_ref = node.node_ref.clone();
+            node.totals
+                .iter()
+                .map(move |totals| DoneStream { node_ref: node_ref.clone(), totals: totals.clone() })
+                .collect::<Vec<_>>()
+        };
+        let nodes = view.nodes.iter().flatten();
+        let streams =
+            nodes.filter(|node| filter.has_node(&node.node_ref)).flat_map(of_node).collect();
+        Self { status, final_seq, streams }
+    }
+}
+
 /// The status of what has ended.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(untagged)]
@@ -155,6 +175,8 @@ struct Following {
     /// The last id that the client has.
     told: Seq,
     end_seen: Option<Seq>,
+    /// Whether the end may lie before the cursor is asked once; after that the end comes as an event.
+    end_checked: bool,
 }
 
 impl Source {
@@ -247,7 +269,13 @@ impl Source {
             WatchError::History(error) => history(error),
         })?;
         let following =
-            Following { viewer, live_at: Some(live_at), told: cursor, end_seen: None };
+            Following {
+            viewer,
+            live_at: Some(live_at),
+            told: cursor,
+            end_seen: None,
+            end_checked: false,
+        };
         self.state = State::Follow(Box::new(following));
         Ok(())
     }
@@ -263,7 +291,10 @@ impl Source {
         if let Some(final_seq) = following.end_seen {
             return self.done(final_seq).await.map(Some);
         }
-        if self.has_ended_before(&following).await? {
+        if following.live_at.is_none()
+            && !std::mem::replace(&mut following.end_checked, true)
+            && self.has_ended_before(following.viewer.cursor()).await?
+        {
             let end = following.viewer.cursor();
             return self.done(end).await.map(Some);
         }
@@ -322,42 +353,19 @@ impl Source {
     }
 
     /// True if the cursor already lies behind the end of what is watched, so that no event will tell it.
-    async fn has_ended_before(&self, following: &Following) -> Result<bool, Passing> {
-        if following.viewer.cursor() < following.viewer.end() {
-            return Ok(false);
-        }
-        if following.live_at.is_some() {
-            return Ok(false);
-        }
+    async fn has_ended_before(&self, cursor: Seq) -> Result<bool, Passing> {
         let view = self.view().await?;
-        let at_end = following.viewer.cursor() >= view.last_seq;
         let node_ended = self.node.as_ref().is_some_and(|node_ref| {
             node(&view, node_ref).is_some_and(|node| node.status.is_terminal())
         });
-        Ok(at_end && (view.status.is_terminal() || node_ended))
+        Ok(node_ended || (view.status.is_terminal() && cursor >= view.last_seq))
     }
 
     async fn done(&mut self, final_seq: Seq) -> Result<Part, Passing> {
         self.state = State::Ended;
         let view = self.view().await?;
-        let status = self
-            .node
-            .as_ref()
-            .and_then(|node_ref| node(&view, node_ref))
-            .map_or(RunOrNodeStatus::Run(view.status), |node| RunOrNodeStatus::Node(node.status));
-        let streams = view
-            .nodes
-            .iter()
-            .flatten()
-            .filter(|node| self.filter.has_node(&node.node_ref))
-            .flat_map(|node| {
-                node.totals.iter().map(|totals| DoneStream {
-                    node_ref: node.node_ref.clone(),
-                    totals: totals.clone(),
-                })
-            })
-            .collect();
-        Ok(Part::Done(Box::new(Done { status, final_seq, streams })))
+        let done = Done::of(&view, self.node.as_ref(), &self.filter, final_seq);
+        Ok(Part::Done(Box::new(done)))
     }
 
     async fn view(&self) -> Result<RunView, Passing> {
