@@ -34,13 +34,7 @@ struct RunPart {
 impl TailCache {
     /// Holds entries of at most `max_bytes` of [`Entry::memory_cost`].
     pub fn new(max_bytes: usize) -> Self {
-        Self {
-            max_bytes,
-            bytes: 0,
-            next_ticket: 0,
-            order: BTreeMap::new(),
-            runs: HashMap::new(),
-        }
+        Self { max_bytes, bytes: 0, next_ticket: 0, order: BTreeMap::new(), runs: HashMap::new() }
     }
 
     /// The memory cost of what it holds, in bytes.
@@ -181,7 +175,8 @@ mod tests {
 
     impl Model {
         fn evict(&mut self, max_bytes: usize) {
-            while self.held.iter().map(|(_, entry)| entry.memory_cost()).sum::<usize>() > max_bytes {
+            while self.held.iter().map(|(_, entry)| entry.memory_cost()).sum::<usize>() > max_bytes
+            {
                 self.held.remove(0);
             }
         }

@@ -63,7 +63,10 @@ impl MemoryLog {
 
     /// Everything the log holds of a run.
     pub fn entries(&self, run: &RunKey) -> Vec<Arc<Entry>> {
-        self.lock().runs.get(run).map_or_else(Vec::new, |run| run.entries.values().cloned().collect())
+        self.lock()
+            .runs
+            .get(run)
+            .map_or_else(Vec::new, |run| run.entries.values().cloned().collect())
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -100,8 +103,7 @@ impl RunReader for MemoryLog {
     fn follow(&self, run: &RunKey) -> Wake {
         let mut inner = self.lock();
         let tail = inner.runs.get(run).map_or(Seq::START, |run| run.tail.seq);
-        let watcher =
-            inner.watchers.entry(run.clone()).or_insert_with(|| watch::Sender::new(tail));
+        let watcher = inner.watchers.entry(run.clone()).or_insert_with(|| watch::Sender::new(tail));
         Wake::new(watcher.subscribe())
     }
 }
