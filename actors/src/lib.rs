@@ -17,4 +17,5 @@ pub mod roles;
 pub mod run_spec;
 pub mod run_view;
 pub mod screen;
+pub mod submission;
 pub mod testing;

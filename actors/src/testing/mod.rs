@@ -6,4 +6,6 @@ pub mod arbitrary;
 pub mod log_conformance;
 pub mod log_memory;
 pub mod runner_scripted;
+#[cfg(any(test, feature = "testing"))]
+pub mod store_conformance;
 pub mod store_memory;

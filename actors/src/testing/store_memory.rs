@@ -1,1 +1,394 @@
-//! For tests.
+//! Runs in memory, for tests and for nothing else: everything of the port, nothing survives, and it can be
+//! told to be away.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::entry::{Body, Entry, ProcessIdentity};
+use crate::ids::{Epoch, InstanceId, NodeRef, RunKey, Seq};
+use crate::moment::Timestamp;
+use crate::ports::{
+    Annotation, CancelRequest, Claim, Lease, Purged, RecordBatch, RunCursor, RunList, RunQuery,
+    RunStore, StoreError, StoredRun, Submission, Submitted, TraceQuery,
+};
+use crate::run_view::{NodeStatus, RunStatus};
+use crate::submission::purged_spec;
+
+/// A [`RunStore`] in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    rows: Mutex<HashMap<RunKey, Row>>,
+    unavailable: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Row {
+    stored: StoredRun,
+    fingerprint: String,
+    owner: Option<InstanceId>,
+    lease_until: i64,
+    claimed: bool,
+    cancel_requested: bool,
+    history: BTreeMap<Seq, Arc<Entry>>,
+    processes: HashMap<NodeRef, ProcessIdentity>,
+}
+
+impl Row {
+    fn status(&self) -> RunStatus {
+        self.stored.view.status
+    }
+
+    fn claim(&self, run: &RunKey) -> Claim {
+        Claim {
+            run: run.clone(),
+            epoch: self.stored.view.epoch,
+            stored: self.stored.clone(),
+            recorded_through: self.stored.view.last_seq,
+            cancel_requested: self.cancel_requested,
+        }
+    }
+
+    fn hold(&mut self, owner: &InstanceId, lease: Duration) {
+        self.owner = Some(owner.clone());
+        self.lease_until = Timestamp::now().plus(lease).0;
+        self.claimed = true;
+    }
+
+    fn apply(&mut self, entry: &Arc<Entry>) {
+        match &entry.body {
+            Body::Terminal(_) => return,
+            Body::Trace(_) => {}
+            Body::Status(change) => {
+                let view = &mut self.stored.view;
+                view.status = change.run.status;
+                view.started_at = change.run.started_at;
+                view.finished_at = change.run.finished_at;
+                view.failure.clone_from(&change.run.failure);
+                view.progress = change.run.progress;
+                if let Some(node) = &change.node {
+                    let mut nodes = view.nodes.iter_mut().flatten();
+                    if let Some(place) = nodes.find(|known| known.node_ref == node.node_ref) {
+                        *place = node.clone();
+                    }
+                    match change.process {
+                        Some(process) if node.status == NodeStatus::Running => {
+                            self.processes.insert(node.node_ref.clone(), process);
+                        }
+                        None if node.status == NodeStatus::Running => {}
+                        _ => drop(self.processes.remove(&node.node_ref)),
+                    }
+                }
+            }
+        }
+        self.history.insert(entry.seq, entry.clone());
+    }
+}
+
+impl MemoryStore {
+    /// Without runs.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// While true, every call answers `Unavailable` and changes nothing.
+    pub fn set_unavailable(&self, unavailable: bool) {
+        self.unavailable.store(unavailable, Ordering::SeqCst);
+    }
+
+    /// The process that the rows name for a node.
+    pub fn process(&self, run: &RunKey, node_ref: &NodeRef) -> Option<ProcessIdentity> {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.get(run)?.processes.get(node_ref).copied()
+    }
+
+    fn rows(&self) -> Result<MutexGuard<'_, HashMap<RunKey, Row>>, StoreError> {
+        if self.unavailable.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("told to be away".into()));
+        }
+        Ok(self.rows.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn entries(
+        &self,
+        run: &RunKey,
+        after: Seq,
+        limit: u32,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let rows = self.rows()?;
+        let Some(row) = rows.get(run) else { return Ok(Vec::new()) };
+        let later = row.history.range(after.next()..).map(|(_, entry)| entry.as_ref());
+        Ok(later.filter(|entry| wanted(entry)).take(limit as usize).cloned().collect())
+    }
+}
+
+/// The row of the owner of this epoch.
+fn owned<'a>(
+    rows: &'a mut HashMap<RunKey, Row>,
+    run: &RunKey,
+    epoch: Epoch,
+) -> Result<&'a mut Row, StoreError> {
+    rows.get_mut(run).filter(|row| row.stored.view.epoch == epoch).ok_or(StoreError::Fenced(epoch))
+}
+
+#[async_trait]
+impl RunStore for MemoryStore {
+    async fn submit(&self, submission: Submission) -> Result<Submitted, StoreError> {
+        let mut rows = self.rows()?;
+        let fingerprint = submission.fingerprint();
+        if let Some(row) = rows.get(&submission.run) {
+            return Ok(if row.stored.purged {
+                Submitted::Gone
+            } else if row.fingerprint == fingerprint {
+                Submitted::Existing(Box::new(row.stored.clone()))
+            } else {
+                Submitted::Conflict
+            });
+        }
+        let view = submission.queued_view(Timestamp::now());
+        let stored = StoredRun { view, spec: submission.spec, purged: false };
+        let row = Row {
+            stored: stored.clone(),
+            fingerprint,
+            owner: None,
+            lease_until: 0,
+            claimed: false,
+            cancel_requested: false,
+            history: BTreeMap::new(),
+            processes: HashMap::new(),
+        };
+        rows.insert(submission.run, row);
+        Ok(Submitted::Created(Box::new(stored)))
+    }
+
+    async fn find(&self, run: &RunKey) -> Result<Option<StoredRun>, StoreError> {
+        Ok(self.rows()?.get(run).map(|row| row.stored.clone()))
+    }
+
+    async fn list(&self, query: &RunQuery) -> Result<RunList, StoreError> {
+        let rows = self.rows()?;
+        let mut runs: Vec<_> = rows
+            .values()
+            .filter(|row| !row.stored.purged)
+            .map(|row| &row.stored.view)
+            .filter(|view| view.tenant == query.tenant)
+            .filter(|view| query.status.is_empty() || query.status.contains(&view.status))
+            .filter(|view| query.workflow_id.is_none() || view.workflow_id == query.workflow_id)
+            .filter(|view| query.run_id.as_ref().is_none_or(|run_id| view.run_id == *run_id))
+            .filter(|view| {
+                query.labels.iter().all(|(name, value)| view.labels.get(name) == Some(value))
+            })
+            .filter(|view| {
+                query.cursor.as_ref().is_none_or(|cursor| {
+                    (view.created_at, &view.run_id) < (cursor.created_at, &cursor.run_id)
+                })
+            })
+            .collect();
+        runs.sort_by(|left, right| {
+            (right.created_at, &right.run_id).cmp(&(left.created_at, &left.run_id))
+        });
+        let limit = query.limit as usize;
+        let more = runs.len() > limit;
+        runs.truncate(limit);
+        let next = runs
+            .last()
+            .filter(|_| more)
+            .map(|view| RunCursor { created_at: view.created_at, run_id: view.run_id.clone() });
+        Ok(RunList { runs: runs.into_iter().map(|view| view.without_nodes()).collect(), next })
+    }
+
+    async fn history(
+        &self,
+        run: &RunKey,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.entries(run, after, limit, |_| true)
+    }
+
+    async fn traces(&self, run: &RunKey, query: &TraceQuery) -> Result<Vec<Entry>, StoreError> {
+        self.entries(run, query.after, query.limit, |entry| query.matches(entry))
+    }
+
+    async fn claim(
+        &self,
+        owner: &InstanceId,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let mut rows = self.rows()?;
+        let mut queued: Vec<_> = rows
+            .iter_mut()
+            .filter(|(_, row)| row.status() == RunStatus::Queued && !row.claimed)
+            .collect();
+        queued.sort_by_key(|(run, row)| (row.stored.view.created_at, run.run.clone()));
+        Ok(queued
+            .into_iter()
+            .take(limit as usize)
+            .map(|(run, row)| {
+                row.hold(owner, lease);
+                row.claim(run)
+            })
+            .collect())
+    }
+
+    async fn renew(
+        &self,
+        owner: &InstanceId,
+        lease: Duration,
+        runs: &[(RunKey, Epoch)],
+    ) -> Result<Vec<RunKey>, StoreError> {
+        let mut rows = self.rows()?;
+        let mut lost = Vec::new();
+        for (run, epoch) in runs {
+            match owned(&mut rows, run, *epoch) {
+                Ok(row) if row.owner.as_ref() == Some(owner) => row.hold(owner, lease),
+                _ => lost.push(run.clone()),
+            }
+        }
+        Ok(lost)
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
+        let rows = self.rows()?;
+        let held = rows
+            .iter()
+            .filter(|(_, row)| row.owner.is_some() || (row.claimed && !row.status().is_terminal()));
+        Ok(held
+            .map(|(run, row)| Lease {
+                run: run.clone(),
+                owner: row.owner.clone(),
+                epoch: row.stored.view.epoch,
+                lease_until: row.lease_until,
+            })
+            .collect())
+    }
+
+    async fn take_over(
+        &self,
+        run: &RunKey,
+        seen: Epoch,
+        owner: &InstanceId,
+        lease: Duration,
+    ) -> Result<Option<Claim>, StoreError> {
+        let mut rows = self.rows()?;
+        let Ok(row) = owned(&mut rows, run, seen) else { return Ok(None) };
+        if row.stored.purged {
+            return Ok(None);
+        }
+        row.stored.view.epoch = seen.next();
+        row.hold(owner, lease);
+        Ok(Some(row.claim(run)))
+    }
+
+    async fn release(&self, run: &RunKey, epoch: Epoch) -> Result<(), StoreError> {
+        let mut rows = self.rows()?;
+        let row = owned(&mut rows, run, epoch)?;
+        row.owner = None;
+        row.lease_until = 0;
+        Ok(())
+    }
+
+    async fn record(
+        &self,
+        run: &RunKey,
+        epoch: Epoch,
+        batch: RecordBatch,
+    ) -> Result<(), StoreError> {
+        let mut rows = self.rows()?;
+        let row = owned(&mut rows, run, epoch)?;
+        if row.stored.purged {
+            return Err(StoreError::Fenced(epoch));
+        }
+        let recorded = row.stored.view.last_seq;
+        for entry in batch.entries.iter().filter(|entry| entry.seq > recorded) {
+            row.apply(entry);
+        }
+        let last_entry = batch.entries.last().map_or(Seq::START, |entry| entry.seq);
+        row.stored.view.last_seq = recorded.max(batch.through).max(last_entry);
+        Ok(())
+    }
+
+    async fn request_cancel(&self, run: &RunKey) -> Result<CancelRequest, StoreError> {
+        let mut rows = self.rows()?;
+        let Some(row) = rows.get_mut(run) else { return Ok(CancelRequest::Unknown) };
+        if row.status().is_terminal() {
+            return Ok(CancelRequest::Finished(row.status()));
+        }
+        row.cancel_requested = true;
+        Ok(CancelRequest::Noted(row.owner.clone()))
+    }
+
+    async fn cancel_requests(&self, owner: &InstanceId) -> Result<Vec<RunKey>, StoreError> {
+        let rows = self.rows()?;
+        let wanted = rows.iter().filter(|(_, row)| {
+            row.cancel_requested && row.owner.as_ref() == Some(owner) && !row.status().is_terminal()
+        });
+        Ok(wanted.map(|(run, _)| run.clone()).collect())
+    }
+
+    async fn annotate(&self, run: &RunKey, annotation: Annotation) -> Result<bool, StoreError> {
+        let mut rows = self.rows()?;
+        let Some(row) = rows.get_mut(run).filter(|row| !row.stored.purged) else {
+            return Ok(false);
+        };
+        if let Some(metadata) = annotation.metadata {
+            row.stored.view.metadata = metadata;
+        }
+        if let Some(links) = annotation.links {
+            row.stored.view.links = links;
+        }
+        Ok(true)
+    }
+
+    async fn purge(&self, run: &RunKey) -> Result<Purged, StoreError> {
+        let mut rows = self.rows()?;
+        let Some(row) = rows.get_mut(run) else { return Ok(Purged::Unknown) };
+        if row.stored.purged {
+            return Ok(Purged::Already);
+        }
+        if !row.status().is_terminal() || row.owner.is_some() {
+            return Ok(Purged::Running);
+        }
+        row.history.clear();
+        row.processes.clear();
+        row.stored.purged = true;
+        row.stored.spec = purged_spec();
+        let view = &mut row.stored.view;
+        view.nodes = Some(Vec::new());
+        (view.workflow_id, view.name, view.failure) = (None, None, None);
+        view.labels.clear();
+        view.metadata.clear();
+        view.links.clear();
+        Ok(Purged::Done)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.rows().map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::store_conformance;
+
+    #[tokio::test]
+    async fn it_keeps_the_contract_of_the_port() {
+        store_conformance::check(|_| async { Arc::new(MemoryStore::new()) as Arc<dyn RunStore> })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn it_can_be_away() {
+        let store = MemoryStore::new();
+        store.set_unavailable(true);
+        assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
+        store.set_unavailable(false);
+        assert!(store.ping().await.is_ok());
+    }
+}

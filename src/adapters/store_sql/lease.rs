@@ -1,0 +1,239 @@
+//! Who owns a run: claim, renewal, takeover, release, and the wish to cancel that the owner must meet.
+//!
+//! Each change is one conditional UPDATE, so that two instances never both succeed. A run is handed out as new
+//! only once (`claimed_at`): whoever comes later takes over and raises the epoch, so that no `seq` is used twice.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use runcast_actors::ids::{Epoch, InstanceId, RunKey};
+use runcast_actors::moment::Timestamp;
+use runcast_actors::ports::{CancelRequest, Claim, Lease, StoreError};
+use runcast_actors::run_view::RunStatus;
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
+    QueryResult, QuerySelect, Value,
+};
+
+use super::error::{broken, store_error};
+use super::rows::{epoch, run_key, seq};
+use super::{ROWS_PER_STATEMENT, SqlStore, query};
+use crate::entities::runs;
+
+fn unfinished() -> [&'static str; 2] {
+    [RunStatus::Queued.as_str(), RunStatus::Running.as_str()]
+}
+
+fn run_row(row: &QueryResult) -> Result<runs::Model, StoreError> {
+    runs::Model::from_query_result(row, "").map_err(|error| store_error(&error))
+}
+
+fn claim_of(
+    row: &runs::Model,
+    stored: runcast_actors::ports::StoredRun,
+) -> Result<Claim, StoreError> {
+    Ok(Claim {
+        run: run_key(&row.tenant_id, &row.run_id)?,
+        epoch: epoch(row.epoch)?,
+        stored,
+        recorded_through: seq("recorded_through_seq", row.recorded_through_seq)?,
+        cancel_requested: row.cancel_requested_at.is_some(),
+    })
+}
+
+pub(super) async fn claim(
+    store: &SqlStore,
+    owner: &InstanceId,
+    lease: Duration,
+    limit: u32,
+) -> Result<Vec<Claim>, StoreError> {
+    let failed = |error| store_error(&error);
+    let now = Timestamp::now();
+    let skip_locked = match store.write.get_database_backend() {
+        DbBackend::Postgres => "FOR UPDATE SKIP LOCKED",
+        _ => "",
+    };
+    let sql = format!(
+        "UPDATE runs SET owner = $1, lease_until = $2, claimed_at = $3 \
+         WHERE owner IS NULL AND claimed_at IS NULL AND (tenant_id, run_id) IN ( \
+             SELECT tenant_id, run_id FROM runs \
+             WHERE status = 'QUEUED' AND owner IS NULL AND claimed_at IS NULL AND purged_at IS NULL \
+             ORDER BY created_at, run_id LIMIT $4 {skip_locked}) \
+         RETURNING *"
+    );
+    let values: Vec<Value> = vec![
+        owner.as_str().into(),
+        now.plus(lease).0.into(),
+        now.0.into(),
+        i64::from(limit).into(),
+    ];
+    // With its nodes in one transaction: a claim that could not be told was not made.
+    let transaction = store.begin_write().await?;
+    let claimed = transaction.query_all_raw(store.statement(sql, values)).await.map_err(failed)?;
+    let mut rows = claimed.iter().map(run_row).collect::<Result<Vec<_>, _>>()?;
+    rows.sort_by(|left, right| {
+        (left.created_at, &left.run_id).cmp(&(right.created_at, &right.run_id))
+    });
+    let mut claims = Vec::with_capacity(rows.len());
+    for row in &rows {
+        claims.push(claim_of(row, query::with_nodes(&transaction, row).await?)?);
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(claims)
+}
+
+pub(super) async fn renew(
+    store: &SqlStore,
+    owner: &InstanceId,
+    lease: Duration,
+    runs: &[(RunKey, Epoch)],
+) -> Result<Vec<RunKey>, StoreError> {
+    let until = Timestamp::now().plus(lease).0;
+    let mut held = HashSet::new();
+    for part in runs.chunks(ROWS_PER_STATEMENT) {
+        let mut values: Vec<Value> = vec![until.into(), owner.as_str().into()];
+        let mut keys = Vec::with_capacity(part.len());
+        for (run, epoch) in part {
+            let first = values.len() + 1;
+            keys.push(format!("(${first}, ${}, ${})", first + 1, first + 2));
+            values.push(run.tenant.as_str().into());
+            values.push(run.run.as_str().into());
+            values.push(i64::from(epoch.0).into());
+        }
+        let sql = format!(
+            "UPDATE runs SET lease_until = $1 WHERE owner = $2 \
+             AND (tenant_id, run_id, epoch) IN (VALUES {}) RETURNING tenant_id, run_id",
+            keys.join(", ")
+        );
+        let renewed = store.write.query_all_raw(store.statement(sql, values)).await;
+        for row in renewed.map_err(|error| store_error(&error))? {
+            let column =
+                |name| row.try_get::<String>("", name).map_err(|error| store_error(&error));
+            held.insert(run_key(&column("tenant_id")?, &column("run_id")?)?);
+        }
+    }
+    Ok(runs.iter().map(|(run, _)| run).filter(|run| !held.contains(*run)).cloned().collect())
+}
+
+pub(super) async fn leases(store: &SqlStore) -> Result<Vec<Lease>, StoreError> {
+    type Row = (String, String, Option<String>, i64, Option<i64>);
+    let given_back_early = Condition::all()
+        .add(runs::Column::Status.is_in(unfinished()))
+        .add(runs::Column::ClaimedAt.is_not_null());
+    let rows: Vec<Row> = runs::Entity::find()
+        .select_only()
+        .columns([
+            runs::Column::TenantId,
+            runs::Column::RunId,
+            runs::Column::Owner,
+            runs::Column::Epoch,
+            runs::Column::LeaseUntil,
+        ])
+        .filter(Condition::any().add(runs::Column::Owner.is_not_null()).add(given_back_early))
+        .into_tuple()
+        .all(&store.read)
+        .await
+        .map_err(|error| store_error(&error))?;
+    rows.into_iter()
+        .map(|(tenant, run, owner, raised, lease_until)| {
+            Ok(Lease {
+                run: run_key(&tenant, &run)?,
+                owner: owner
+                    .map(|name| name.parse().map_err(|error| broken("owner", error)))
+                    .transpose()?,
+                epoch: epoch(raised)?,
+                lease_until: lease_until.unwrap_or(0),
+            })
+        })
+        .collect()
+}
+
+pub(super) async fn take_over(
+    store: &SqlStore,
+    run: &RunKey,
+    seen: Epoch,
+    owner: &InstanceId,
+    lease: Duration,
+) -> Result<Option<Claim>, StoreError> {
+    if seen >= Epoch::MAX {
+        return Err(broken("epoch", format!("{seen} has no next one")));
+    }
+    let failed = |error| store_error(&error);
+    let now = Timestamp::now();
+    let sql = "UPDATE runs SET epoch = epoch + 1, owner = $1, lease_until = $2, \
+         claimed_at = COALESCE(claimed_at, $3) \
+         WHERE tenant_id = $4 AND run_id = $5 AND epoch = $6 AND purged_at IS NULL RETURNING *";
+    let values: Vec<Value> = vec![
+        owner.as_str().into(),
+        now.plus(lease).0.into(),
+        now.0.into(),
+        run.tenant.as_str().into(),
+        run.run.as_str().into(),
+        i64::from(seen.0).into(),
+    ];
+    let transaction = store.begin_write().await?;
+    let taken = transaction.query_one_raw(store.statement(sql, values)).await.map_err(failed)?;
+    let Some(row) = taken else { return Ok(None) };
+    let row = run_row(&row)?;
+    let claim = claim_of(&row, query::with_nodes(&transaction, &row).await?)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(Some(claim))
+}
+
+pub(super) async fn release(
+    store: &SqlStore,
+    run: &RunKey,
+    epoch: Epoch,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE runs SET owner = NULL, lease_until = NULL \
+         WHERE tenant_id = $1 AND run_id = $2 AND epoch = $3";
+    let values: Vec<Value> =
+        vec![run.tenant.as_str().into(), run.run.as_str().into(), i64::from(epoch.0).into()];
+    let released = store.write.execute_raw(store.statement(sql, values)).await;
+    match released.map_err(|error| store_error(&error))?.rows_affected() {
+        0 => Err(StoreError::Fenced(epoch)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) async fn request_cancel(
+    store: &SqlStore,
+    run: &RunKey,
+) -> Result<CancelRequest, StoreError> {
+    let failed = |error| store_error(&error);
+    let sql = "UPDATE runs SET cancel_requested_at = COALESCE(cancel_requested_at, $1) \
+         WHERE tenant_id = $2 AND run_id = $3 AND status IN ($4, $5) RETURNING owner";
+    let [queued, running] = unfinished();
+    let values: Vec<Value> = vec![
+        Timestamp::now().0.into(),
+        run.tenant.as_str().into(),
+        run.run.as_str().into(),
+        queued.into(),
+        running.into(),
+    ];
+    let noted = store.write.query_one_raw(store.statement(sql, values)).await.map_err(failed)?;
+    if let Some(row) = noted {
+        let owner: Option<String> = row.try_get("", "owner").map_err(failed)?;
+        let owner = owner.map(|name| name.parse().map_err(|error| broken("owner", error)));
+        return Ok(CancelRequest::Noted(owner.transpose()?));
+    }
+    let ended = query::find(store, run).await?;
+    Ok(ended.map_or(CancelRequest::Unknown, |stored| CancelRequest::Finished(stored.view.status)))
+}
+
+pub(super) async fn cancel_requests(
+    store: &SqlStore,
+    owner: &InstanceId,
+) -> Result<Vec<RunKey>, StoreError> {
+    let rows: Vec<(String, String)> = runs::Entity::find()
+        .select_only()
+        .columns([runs::Column::TenantId, runs::Column::RunId])
+        .filter(runs::Column::Owner.eq(owner.as_str()))
+        .filter(runs::Column::Status.is_in(unfinished()))
+        .filter(runs::Column::CancelRequestedAt.is_not_null())
+        .into_tuple()
+        .all(&store.read)
+        .await
+        .map_err(|error| store_error(&error))?;
+    rows.iter().map(|(tenant, run)| run_key(tenant, run)).collect()
+}

@@ -1,0 +1,296 @@
+//! The rows of runs in SQLite or PostgreSQL, with the same statements for both.
+//!
+//! SQLite has one writer: its statements go through a pool of one connection, so that writers queue here and
+//! not at the lock of the file; reads have their own connections and go on beside it. Every call ends within
+//! the statement timeout; one that is given up is rolled back.
+
+mod error;
+mod lease;
+mod purge;
+mod query;
+mod record;
+mod rows;
+mod submit;
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use runcast_actors::entry::Entry;
+use runcast_actors::ids::{Epoch, InstanceId, RunKey, Seq};
+use runcast_actors::ports::{
+    Annotation, CancelRequest, Claim, Lease, Purged, RecordBatch, RunList, RunQuery, RunStore,
+    StoreError, StoredRun, Submission, Submitted, TraceQuery,
+};
+use runcast_migrations::{MigrationStatus, Migrator, MigratorTrait};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    DbErr, IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    Value,
+};
+
+use self::error::{store_error, timed_out};
+
+/// How long a migration may take: it may rewrite large tables.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long SQLite waits for the lock of another process.
+const MAX_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Rows of one INSERT or one list of keys: far below the 32,766 parameters of SQLite.
+const ROWS_PER_STATEMENT: usize = 500;
+
+/// Where the database is, and how long it may take.
+#[derive(Debug, Clone)]
+pub struct SqlStoreSettings {
+    /// `sqlite://PATH` or `postgres://…`.
+    pub url: String,
+    /// At most this many connections, at least 1; on SQLite this many readers beside the one writer.
+    pub max_connections: u32,
+    /// How long a call waits for a connection.
+    pub acquire_timeout: Duration,
+    /// How long a call may take in all.
+    pub statement_timeout: Duration,
+}
+
+/// A step of the schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationState {
+    /// Its name.
+    pub name: String,
+    /// True if the database has it.
+    pub applied: bool,
+}
+
+/// The port [`RunStore`] on a database.
+#[derive(Debug, Clone)]
+pub struct SqlStore {
+    write: DatabaseConnection,
+    read: DatabaseConnection,
+    statement_timeout: Duration,
+}
+
+impl SqlStore {
+    /// Connects; a SQLite file and its folder are created. The schema is left as it is.
+    pub async fn connect(settings: SqlStoreSettings) -> Result<Self, StoreError> {
+        let limit = settings.acquire_timeout + settings.statement_timeout;
+        let connecting = Self::open(&settings);
+        tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| Err(timed_out(limit)))
+    }
+
+    async fn open(settings: &SqlStoreSettings) -> Result<Self, StoreError> {
+        let statement_timeout = settings.statement_timeout;
+        let connections = settings.max_connections.max(1);
+        if !DbBackend::Sqlite.is_prefix_of(&settings.url) {
+            let pool = Database::connect(options(settings, connections))
+                .await
+                .map_err(|error| store_error(&error))?;
+            return Ok(Self { write: pool.clone(), read: pool, statement_timeout });
+        }
+        create_folder(&settings.url).await?;
+        // The writer comes first: it creates the file and turns on the write-ahead log.
+        let write = Database::connect(options(settings, 1)).await;
+        let write = write.map_err(|error| store_error(&error))?;
+        let read = Database::connect(options(settings, connections)).await;
+        let read = read.map_err(|error| store_error(&error))?;
+        Ok(Self { write, read, statement_timeout })
+    }
+
+    /// Brings the schema to the newest step.
+    pub async fn migrate_up(&self) -> Result<(), StoreError> {
+        migration(Migrator::up(&self.write, None)).await
+    }
+
+    /// Takes the last `steps` steps back, with everything they hold.
+    pub async fn migrate_down(&self, steps: u32) -> Result<(), StoreError> {
+        migration(Migrator::down(&self.write, Some(steps))).await
+    }
+
+    /// Every step in order, and whether the database has it. Changes nothing.
+    pub async fn migrate_status(&self) -> Result<Vec<MigrationState>, StoreError> {
+        let steps = migration(Migrator::get_migration_with_status_read_only(&self.read)).await?;
+        let state = |step: &runcast_migrations::Migration| MigrationState {
+            name: step.name().to_owned(),
+            applied: step.status() == MigrationStatus::Applied,
+        };
+        Ok(steps.iter().map(state).collect())
+    }
+
+    /// Closes all connections; calls after this are `Unavailable`.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.limited(async {
+            self.read.close_by_ref().await.map_err(|error| store_error(&error))?;
+            self.write.close_by_ref().await.map_err(|error| store_error(&error))
+        })
+        .await
+    }
+
+    async fn limited<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let limit = self.statement_timeout;
+        tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(timed_out(limit)))
+    }
+
+    /// A transaction that holds the write lock from its beginning, so that it never fails half-way for want of it.
+    async fn begin_write(&self) -> Result<DatabaseTransaction, StoreError> {
+        let is_sqlite = self.write.get_database_backend() == DbBackend::Sqlite;
+        let options = TransactionOptions {
+            sqlite_transaction_mode: is_sqlite.then_some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        self.write.begin_with_options(options).await.map_err(|error| store_error(&error))
+    }
+
+    /// A transaction in which all reads see the same moment.
+    async fn begin_read(&self) -> Result<DatabaseTransaction, StoreError> {
+        let is_sqlite = self.read.get_database_backend() == DbBackend::Sqlite;
+        let options = TransactionOptions {
+            isolation_level: (!is_sqlite).then_some(IsolationLevel::RepeatableRead),
+            ..TransactionOptions::default()
+        };
+        self.read.begin_with_options(options).await.map_err(|error| store_error(&error))
+    }
+
+    /// A statement whose parameters are `$1`, `$2` … on both databases.
+    fn statement(&self, sql: impl Into<String>, values: Vec<Value>) -> Statement {
+        Statement::from_sql_and_values(self.write.get_database_backend(), sql, values)
+    }
+}
+
+fn options(settings: &SqlStoreSettings, connections: u32) -> ConnectOptions {
+    let busy_timeout = settings.statement_timeout.min(MAX_BUSY_TIMEOUT);
+    let mut options = ConnectOptions::new(settings.url.clone());
+    options
+        .max_connections(connections)
+        .acquire_timeout(settings.acquire_timeout)
+        .statement_timeout(settings.statement_timeout)
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .map_sqlx_sqlite_opts(move |sqlite| {
+            sqlite
+                .create_if_missing(true)
+                .busy_timeout(busy_timeout)
+                .foreign_keys(true)
+                .pragma("journal_mode", "WAL")
+                .pragma("synchronous", "FULL")
+        });
+    options
+}
+
+async fn create_folder(url: &str) -> Result<(), StoreError> {
+    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    let path = Path::new(path.split('?').next().unwrap_or_default());
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    tokio::fs::create_dir_all(folder)
+        .await
+        .map_err(|error| StoreError::Unavailable(format!("folder `{}`: {error}", folder.display())))
+}
+
+async fn migration<T>(step: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(MIGRATION_TIMEOUT, step).await {
+        Ok(done) => done.map_err(|error| store_error(&error)),
+        Err(_) => Err(timed_out(MIGRATION_TIMEOUT)),
+    }
+}
+
+#[async_trait]
+impl RunStore for SqlStore {
+    async fn submit(&self, submission: Submission) -> Result<Submitted, StoreError> {
+        self.limited(submit::submit(self, &submission)).await
+    }
+
+    async fn find(&self, run: &RunKey) -> Result<Option<StoredRun>, StoreError> {
+        self.limited(query::find(self, run)).await
+    }
+
+    async fn list(&self, query: &RunQuery) -> Result<RunList, StoreError> {
+        self.limited(query::list(self, query)).await
+    }
+
+    async fn history(
+        &self,
+        run: &RunKey,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.limited(query::history(self, run, after, limit)).await
+    }
+
+    async fn traces(&self, run: &RunKey, query: &TraceQuery) -> Result<Vec<Entry>, StoreError> {
+        self.limited(query::traces(self, run, query)).await
+    }
+
+    async fn claim(
+        &self,
+        owner: &InstanceId,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Claim>, StoreError> {
+        self.limited(lease::claim(self, owner, lease, limit)).await
+    }
+
+    async fn renew(
+        &self,
+        owner: &InstanceId,
+        lease: Duration,
+        runs: &[(RunKey, Epoch)],
+    ) -> Result<Vec<RunKey>, StoreError> {
+        self.limited(lease::renew(self, owner, lease, runs)).await
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
+        self.limited(lease::leases(self)).await
+    }
+
+    async fn take_over(
+        &self,
+        run: &RunKey,
+        seen: Epoch,
+        owner: &InstanceId,
+        lease: Duration,
+    ) -> Result<Option<Claim>, StoreError> {
+        self.limited(lease::take_over(self, run, seen, owner, lease)).await
+    }
+
+    async fn release(&self, run: &RunKey, epoch: Epoch) -> Result<(), StoreError> {
+        self.limited(lease::release(self, run, epoch)).await
+    }
+
+    async fn record(
+        &self,
+        run: &RunKey,
+        epoch: Epoch,
+        batch: RecordBatch,
+    ) -> Result<(), StoreError> {
+        self.limited(record::record(self, run, epoch, &batch)).await
+    }
+
+    async fn request_cancel(&self, run: &RunKey) -> Result<CancelRequest, StoreError> {
+        self.limited(lease::request_cancel(self, run)).await
+    }
+
+    async fn cancel_requests(&self, owner: &InstanceId) -> Result<Vec<RunKey>, StoreError> {
+        self.limited(lease::cancel_requests(self, owner)).await
+    }
+
+    async fn annotate(&self, run: &RunKey, annotation: Annotation) -> Result<bool, StoreError> {
+        self.limited(submit::annotate(self, run, &annotation)).await
+    }
+
+    async fn purge(&self, run: &RunKey) -> Result<Purged, StoreError> {
+        self.limited(purge::purge(self, run)).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        let asked = async {
+            let answer = self.read.query_one_raw(self.statement("SELECT 1", Vec::new())).await;
+            answer.map(drop).map_err(|error| store_error(&error))
+        };
+        self.limited(asked).await
+    }
+}
+
+#[cfg(test)]
+mod tests;
