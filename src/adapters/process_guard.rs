@@ -317,3 +317,73 @@ fn spawn(command: &GuardCommand) -> io::Result<Child> {
         .stderr(Stdio::null())
         .spawn()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+    use crate::adapters::process_spawner::lead_session;
+
+    /// A session that ends only by KILL, once it has said that it is ready.
+    fn stubborn() -> (Child, ProcessIdentity) {
+        let line = "trap '' HUP TERM; echo ready; while :; do sleep 0.05; done";
+        let mut command = Command::new("sh");
+        command.args(["-c", line]).stdout(Stdio::piped());
+        lead_session(&mut command);
+        let mut child = command.spawn().unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
+        let identity = process_group::identify(child.id().cast_signed()).unwrap();
+        (child, identity)
+    }
+
+    #[test]
+    fn the_end_of_the_input_kills_what_is_registered_and_nothing_else() {
+        let (mut held, held_identity) = stubborn();
+        let (mut gone, gone_identity) = stubborn();
+        let (mut reused, reused_identity) = stubborn();
+        let input = format!(
+            "+{} {}\n+{} {}\nnoise\n+{} {}\n-{}\n",
+            held_identity.pid,
+            held_identity.start_ticks,
+            gone_identity.pid,
+            gone_identity.start_ticks,
+            reused_identity.pid,
+            reused_identity.start_ticks + 1,
+            gone_identity.pid,
+        );
+        run_guard(input.as_bytes(), Duration::from_millis(20)).unwrap();
+        assert_eq!(held.wait().unwrap().signal(), Some(9));
+        for (child, identity) in [(&mut gone, gone_identity), (&mut reused, reused_identity)] {
+            assert!(child.try_wait().unwrap().is_none());
+            process_group::kill(&identity);
+            child.wait().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_guard_that_dies_is_started_again_and_told_everything() {
+        let dir = tempfile::tempdir().unwrap();
+        let heard = dir.path().join("heard");
+        let line = format!("read line; echo \"$line\" >> {}; exit 1", heard.display());
+        let arguments = vec!["-c".to_owned(), line];
+        let command = GuardCommand { program: "sh".into(), arguments };
+        let guard = ProcessGuard::start(command, ProcessSpawner::start().unwrap()).unwrap();
+        let identity =
+            ProcessIdentity { pid: i32::MAX, start_ticks: 5, boot_id: uuid::Uuid::nil() };
+        guard.register(identity);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let expected = format!("+{} 5\n", i32::MAX).repeat(2);
+        while !std::fs::read_to_string(&heard).unwrap_or_default().starts_with(&expected) {
+            assert!(Instant::now() < deadline, "the second guard was told");
+            thread::park_timeout(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn a_guard_that_cannot_be_started_is_an_error() {
+        let command = GuardCommand { program: "/no/such/guard".into(), arguments: Vec::new() };
+        assert!(ProcessGuard::start(command, ProcessSpawner::start().unwrap()).is_err());
+    }
+}

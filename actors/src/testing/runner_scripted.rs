@@ -318,3 +318,76 @@ impl Drop for ScriptedProcess {
         self.stage.send_modify(|scene| scene.signal = Some(SIGKILL));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::*;
+    use crate::ids::RunKey;
+    use crate::run_view::TerminalView;
+
+    fn command(argv: &[&str]) -> NodeCommand {
+        NodeCommand {
+            run: RunKey { tenant: "default".parse().unwrap(), run: "run-1".parse().unwrap() },
+            node_ref: "node".parse().unwrap(),
+            attempt: 1,
+            argv: argv.iter().map(|&argument| argument.to_owned()).collect(),
+            env: BTreeMap::new(),
+            cwd: None,
+            terminal: TerminalView { mode: TerminalMode::Pty, cols: 80, rows: 24 },
+            inputs: Map::new(),
+        }
+    }
+
+    async fn read_all(output: &mut Box<dyn Output>) -> BytesMut {
+        let mut buffer = BytesMut::new();
+        loop {
+            output.readable().await.unwrap();
+            if output.try_read(&mut buffer, 1000).unwrap() == Some(0) {
+                return buffer;
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_script_is_played_and_a_grandchild_outlives_the_exit() {
+        let line = Bytes::from(vec![b'x'; 3 * BUFFER_BYTES]);
+        let script = vec![
+            Step::Write(StreamName::Pty, line.clone()),
+            Step::Exit(ProcessEnd::Code(3)),
+            Step::Wait(Duration::from_secs(60)),
+            Step::Write(StreamName::Pty, Bytes::from_static(b"late")),
+        ];
+        let node_ref: NodeRef = "node".parse().unwrap();
+        let runner = ScriptedRunner::new().with_script(&node_ref, script);
+        let mut started = runner.start(command(&["a"])).await.unwrap();
+        let output = read_all(&mut started.outputs[0].1).await;
+        assert_eq!(output.len(), line.len() + 4);
+        assert_eq!(started.process.wait().await, ProcessEnd::Code(3));
+        drop(started);
+        assert_eq!(runner.told(), [Told::Start(node_ref.clone(), 1), Told::Drop(node_ref)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_kill_ends_what_ignores_terminate() {
+        let node_ref: NodeRef = "node".parse().unwrap();
+        let ready = Bytes::from_static(b"r");
+        let script = vec![Step::IgnoreTerminate, Step::Write(StreamName::Pty, ready), Step::Hang];
+        let runner = ScriptedRunner::new().with_script(&node_ref, script);
+        let mut started = runner.start(command(&["a"])).await.unwrap();
+        started.outputs[0].1.readable().await.unwrap();
+        started.process.terminate();
+        let waited = tokio::time::timeout(Duration::from_secs(5), started.process.wait()).await;
+        assert!(waited.is_err());
+        started.process.kill();
+        assert_eq!(started.process.wait().await, ProcessEnd::Signal(SIGKILL));
+    }
+
+    #[tokio::test]
+    async fn echo_says_its_arguments() {
+        let mut started = EchoRunner.start(command(&["hello", "world"])).await.unwrap();
+        assert_eq!(&read_all(&mut started.outputs[0].1).await[..], b"hello world\r\n");
+        assert_eq!(started.process.wait().await, ProcessEnd::Code(0));
+    }
+}
