@@ -3,8 +3,13 @@
 pub mod log_fjall;
 pub mod process_group;
 pub mod process_guard;
+pub mod process_reaper;
 pub mod process_spawner;
+pub mod runner_directory;
+pub mod runner_environment;
 pub mod runner_local;
+pub mod runner_output;
 pub mod runner_pipe;
+pub mod runner_process;
 pub mod runner_pty;
 pub mod store_sql;
