@@ -1,19 +1,19 @@
 //! The history of a run behind one function with one cursor, wherever its pieces are kept.
+//!
+//! Entries come from the log. What the log does not hold any more is looked for among the recorded
+//! rows, which have every `status` and `trace`; what exists nowhere is told as a [`Gap`], never left out.
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use crate::entry::Entry;
+use crate::entry::{Body, Entry, TraceKind};
 use crate::ids::{RunKey, Seq};
-use crate::ports::{LogError, RunLog, RunStore, StoreError, StoredRun, Wake};
+use crate::ports::{LogError, Page, RunLog, RunStore, StoreError, StoredRun, Wake};
+use crate::run_view::Progress;
 
 /// Reads runs.
 #[derive(Clone)]
 pub struct History {
-    #[expect(dead_code)]
     log: Arc<dyn RunLog>,
-    #[expect(dead_code)]
     store: Arc<dyn RunStore>,
 }
 
@@ -46,8 +46,6 @@ pub struct Gap {
     pub to: Seq,
     /// `lost` or `purged`.
     pub reason: &'static str,
-    /// For machines.
-    pub data: Option<Value>,
 }
 
 /// Why a run could not be read.
@@ -61,6 +59,11 @@ pub enum HistoryError {
     Store(#[from] StoreError),
 }
 
+/// How many rows are read at once where the log has a hole.
+const ROWS_PER_READ: u32 = 500;
+/// How much of the log is looked through at once for changes that the rows do not have yet.
+const VIEW_READ_BYTES: usize = 1024 * 1024;
+
 impl History {
     /// Over this log and these rows.
     pub fn new(log: Arc<dyn RunLog>, store: Arc<dyn RunStore>) -> Self {
@@ -68,19 +71,186 @@ impl History {
     }
 
     /// The run as of the tail of its log; `view.last_seq` says up to which entry it is true.
-    #[expect(clippy::unused_async)]
-    pub async fn run(&self, _run: &RunKey) -> Result<Option<StoredRun>, HistoryError> {
-        unimplemented!()
+    pub async fn run(&self, run: &RunKey) -> Result<Option<StoredRun>, HistoryError> {
+        let Some(mut stored) = self.store.find(run).await? else { return Ok(None) };
+        if stored.purged || stored.view.status.is_terminal() {
+            return Ok(Some(stored));
+        }
+        let mut cursor = stored.view.last_seq;
+        loop {
+            let page = self.log.read(run, cursor, VIEW_READ_BYTES).await?;
+            for entry in &page.entries {
+                apply(&mut stored, entry);
+                cursor = entry.seq;
+            }
+            stored.view.last_seq = stored.view.last_seq.max(cursor);
+            if page.entries.is_empty() || cursor >= page.tail {
+                return Ok(Some(stored));
+            }
+        }
     }
 
     /// What stands after the cursor, at most `limit` bytes of memory cost, but at least one item if there is one.
-    #[expect(clippy::unused_async)]
-    pub async fn read(&self, _run: &RunKey, _after: Seq, _limit: usize) -> Result<Stretch, HistoryError> {
-        unimplemented!()
+    pub async fn read(
+        &self,
+        run: &RunKey,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Stretch, HistoryError> {
+        let page = self.log.read(run, after, limit).await?;
+        if follows(after, &page) {
+            let through = page.entries.last().map_or(after, |entry| entry.seq);
+            let items = page.entries.into_iter().map(Item::Entry).collect();
+            return Ok(Stretch { items, through, tail: page.tail });
+        }
+        self.read_around_a_hole(run, after, page).await
+    }
+
+    /// The last entry there is now.
+    pub async fn tail(&self, run: &RunKey) -> Result<Seq, HistoryError> {
+        Ok(self.log.read(run, Seq::MAX, 1).await?.tail)
     }
 
     /// Wakes when the run has grown. Register first, then read, then wait.
-    pub fn follow(&self, _run: &RunKey) -> Wake {
-        unimplemented!()
+    pub fn follow(&self, run: &RunKey) -> Wake {
+        self.log.follow(run)
+    }
+
+    async fn read_around_a_hole(
+        &self,
+        run: &RunKey,
+        after: Seq,
+        page: Page,
+    ) -> Result<Stretch, HistoryError> {
+        let rows = self.store.history(run, after, ROWS_PER_READ).await?;
+        let rows_end_here = rows.len() < ROWS_PER_READ as usize;
+        let last_row = rows.last().map(|entry| entry.seq);
+        // Beyond the last row that was read there may be more rows, so the log must wait for them.
+        let log_may_reach = if rows_end_here { Seq::MAX } else { last_row.unwrap_or(Seq::MAX) };
+        let tail = page.tail.max(last_row.unwrap_or_default());
+        let mut merged: Vec<Arc<Entry>> = rows.into_iter().map(Arc::new).collect();
+        merged.extend(page.entries.into_iter().filter(|entry| entry.seq <= log_may_reach));
+        merged.sort_by_key(|entry| entry.seq);
+        merged.dedup_by_key(|entry| entry.seq);
+
+        let mut items = Vec::with_capacity(merged.len());
+        let mut cursor = after;
+        for entry in merged {
+            if let Some(gap) = gap_before(cursor, &entry) {
+                items.push(Item::Gap(gap));
+            }
+            cursor = entry.seq;
+            items.push(Item::Entry(entry));
+        }
+        Ok(Stretch { items, through: cursor, tail })
+    }
+}
+
+/// True if nothing is missing between the cursor and the page, nor within it.
+fn follows(after: Seq, page: &Page) -> bool {
+    let mut cursor = after;
+    for entry in &page.entries {
+        if gap_before(cursor, entry).is_some() {
+            return false;
+        }
+        cursor = entry.seq;
+    }
+    // An empty page below the tail or behind the trim mark hides something.
+    !page.entries.is_empty() || (after >= page.tail && after >= page.trimmed)
+}
+
+/// What is missing between a cursor and the entry that comes next.
+fn gap_before(cursor: Seq, next: &Entry) -> Option<Gap> {
+    let lost = |from: Seq, to: Seq| Some(Gap { from, to, reason: "lost" });
+    if cursor.epoch() == next.seq.epoch() {
+        return if next.seq == cursor.next() {
+            None
+        } else {
+            lost(cursor.next(), Seq(next.seq.0 - 1))
+        };
+    }
+    // A new epoch says itself how far the one before was kept.
+    match continued_from(next) {
+        Some(continues) if continues > cursor => lost(cursor.next(), continues),
+        Some(continues) if continues < cursor => lost(continues.next(), cursor),
+        Some(_) => None,
+        None if cursor == Seq::START && next.seq.number() == 1 => None,
+        None => lost(cursor.next(), Seq(next.seq.0 - 1)),
+    }
+}
+
+fn continued_from(entry: &Entry) -> Option<Seq> {
+    let Body::Trace(trace) = &entry.body else { return None };
+    if trace.kind != TraceKind::RunTakenOver {
+        return None;
+    }
+    trace.data.as_ref()?.get("continuesSeq")?.as_u64().map(Seq)
+}
+
+/// Brings the rows' view up to an entry of the log.
+fn apply(stored: &mut StoredRun, entry: &Entry) {
+    let Body::Status(change) = &entry.body else { return };
+    let nodes = stored.view.nodes.take().map(|mut nodes| {
+        if let Some(changed) = &change.node {
+            let place = nodes.iter_mut().find(|node| node.node_ref == changed.node_ref);
+            if let Some(node) = place {
+                *node = changed.clone();
+            }
+        }
+        nodes
+    });
+    let (metadata, links) =
+        (std::mem::take(&mut stored.view.metadata), std::mem::take(&mut stored.view.links));
+    stored.view = change.run.clone();
+    if let Some(nodes) = &nodes {
+        stored.view.progress = Progress::of(nodes);
+    }
+    // Metadata and links are changed in the rows, so theirs are the newest.
+    stored.view.metadata = metadata;
+    stored.view.links = links;
+    stored.view.nodes = nodes;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::entry::{Level, TraceEvent};
+    use crate::ids::Epoch;
+    use crate::moment::Timestamp;
+
+    fn entry(epoch: u32, number: u32, continues: Option<Seq>) -> Arc<Entry> {
+        let kind =
+            if continues.is_some() { TraceKind::RunTakenOver } else { TraceKind::NodeProgress };
+        let trace = TraceEvent {
+            node_ref: None,
+            kind,
+            level: Level::Info,
+            message: String::new(),
+            error: None,
+            output_summary: None,
+            data: continues.map(|seq| json!({ "continuesSeq": seq })),
+            timestamp: Timestamp(0),
+        };
+        Arc::new(Entry { seq: Seq::new(Epoch(epoch), number), body: Body::Trace(trace) })
+    }
+
+    #[test]
+    fn a_gap_has_exact_bounds() {
+        let at = |epoch, number| Seq::new(Epoch(epoch), number);
+        let takeover = entry(1, 1, Some(at(0, 5)));
+        let cases = [
+            (at(0, 0), entry(0, 1, None), None),
+            (at(0, 3), entry(0, 4, None), None),
+            (at(0, 3), entry(0, 7, None), Some((at(0, 4), at(0, 6)))),
+            (at(0, 5), takeover.clone(), None),
+            (at(0, 3), takeover.clone(), Some((at(0, 4), at(0, 5)))),
+            (at(0, 8), takeover, Some((at(0, 6), at(0, 8)))),
+        ];
+        for (cursor, next, expected) in cases {
+            let gap = gap_before(cursor, &next).map(|gap| (gap.from, gap.to));
+            assert_eq!(gap, expected, "cursor {cursor}, next {}", next.seq);
+        }
     }
 }

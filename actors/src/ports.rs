@@ -404,6 +404,13 @@ pub enum StoreError {
 pub trait Runner: Send + Sync {
     /// Starts it. Must be called on the thread whose runtime will read the outputs.
     async fn start(&self, command: NodeCommand) -> Result<Started, StartError>;
+
+    /// Ends what is left of a process that a dead instance of this machine had started; nothing if its
+    /// numbers belong to somebody else by now.
+    async fn kill_leftovers(&self, identity: ProcessIdentity);
+
+    /// Forgets the directory of a run.
+    async fn remove_directory(&self, run: &RunKey);
 }
 
 /// What to start, and how.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::entry::TerminalSize;
 use crate::ids::{NodeRef, RunKey};
-use crate::ports::StoreError;
+use crate::ports::{Annotation, StoreError};
 use crate::run_view::RunStatus;
 
 /// Commands to the owner of a run, wherever it is.
@@ -17,10 +17,23 @@ pub trait RunControl: Send + Sync {
     async fn cancel(&self, run: &RunKey) -> Result<(), ControlError>;
 
     /// Gives the terminal of a running node another size.
-    async fn resize(&self, run: &RunKey, node_ref: &NodeRef, size: TerminalSize) -> Result<(), ControlError>;
+    async fn resize(
+        &self,
+        run: &RunKey,
+        node_ref: &NodeRef,
+        size: TerminalSize,
+    ) -> Result<(), ControlError>;
 
     /// Puts a marker into the stream of a running node (its first stream).
-    async fn add_marker(&self, run: &RunKey, node_ref: &NodeRef, label: String) -> Result<(), ControlError>;
+    async fn add_marker(
+        &self,
+        run: &RunKey,
+        node_ref: &NodeRef,
+        label: String,
+    ) -> Result<(), ControlError>;
+
+    /// Metadata or links of a run were changed in the rows: its viewers are told, if it runs here.
+    fn run_annotated(&self, run: &RunKey, annotation: Annotation);
 
     /// Forgets a finished run: log, rows, directory.
     async fn purge(&self, run: &RunKey) -> Result<(), ControlError>;
@@ -50,6 +63,9 @@ pub enum ControlError {
     /// The node has no terminal.
     #[error("the node has no terminal")]
     NoTerminal,
+    /// Too many commands wait for the node.
+    #[error("too many commands wait for the node")]
+    Busy,
     /// The service is stopping.
     #[error("the service is stopping")]
     Draining,

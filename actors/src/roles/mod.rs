@@ -1,1 +1,16 @@
-//! See docs/architecture.md.
+//! One actor a file. Each file begins with what the actor owns, takes, sends, queues, and how it
+//! stops and restarts.
+
+pub mod broker;
+pub mod capture;
+pub mod lease_keeper;
+pub mod log_writer;
+pub mod node;
+pub mod owner;
+pub mod pauses;
+pub mod program_events;
+pub mod recorder;
+pub mod run;
+pub mod run_manager;
+pub mod screen;
+pub mod takeover;

@@ -1,0 +1,163 @@
+//! Owns: what this instance has seen of the leases of others.
+//! Takes: nothing; it looks every third of a lease.
+//! Sends: renewals to the database; `LeasesLost` and `TakeOver` to the manager.
+//! Queue: none.
+//! Stops: with the service.
+//! Restart: yes; what it has seen of others' leases begins anew, so nobody is declared dead too early.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Addr, Message};
+use tokio::time::Instant;
+
+use crate::ids::{Epoch, InstanceId, RunKey};
+use crate::kernel::ExitStatus;
+use crate::ports::{Lease, RunStore};
+use crate::roles::run_manager::RunManager;
+
+/// Which runs the manager holds, and under which epoch.
+#[derive(Debug, Message)]
+#[rtype(result = "Vec<(RunKey, Epoch)>")]
+pub struct GetHeldRuns;
+
+/// These runs belong to somebody else now.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct LeasesLost(pub Vec<RunKey>);
+
+/// Nobody holds these runs any more.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct TakeOver(pub Vec<Lease>);
+
+/// Somebody asked another instance, or the database, to end these runs.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct CancelRequested(pub Vec<RunKey>);
+
+/// Renews our leases and watches those of others.
+pub struct LeaseKeeper {
+    /// Who we are.
+    pub instance: InstanceId,
+    /// Where the leases are.
+    pub store: Arc<dyn RunStore>,
+    /// Whom to tell.
+    pub manager: Addr<RunManager>,
+    /// How long a lease holds.
+    pub lease: Duration,
+}
+
+impl LeaseKeeper {
+    /// One incarnation.
+    pub async fn keep(self: Arc<Self>) -> ExitStatus {
+        let mut watched = Watched::default();
+        loop {
+            tokio::time::sleep(self.lease / 3).await;
+            let Ok(held) = self.manager.send(GetHeldRuns).await else {
+                return ExitStatus::DownstreamClosed;
+            };
+            if let Err(error) = self.look(&held, &mut watched).await {
+                // An outage of the database declares nobody dead: all observations start again.
+                watched = Watched::default();
+                tracing::warn!(%error, "leases were not renewed");
+            }
+        }
+    }
+
+    async fn look(
+        &self,
+        held: &[(RunKey, Epoch)],
+        watched: &mut Watched,
+    ) -> Result<(), crate::ports::StoreError> {
+        if !held.is_empty() {
+            let lost = self.store.renew(&self.instance, self.lease, held).await?;
+            if !lost.is_empty() {
+                self.manager.try_send(LeasesLost(lost)).unwrap_or_else(|_| log_full());
+            }
+            let cancelled = self.store.cancel_requests(&self.instance).await?;
+            if !cancelled.is_empty() {
+                self.manager.try_send(CancelRequested(cancelled)).unwrap_or_else(|_| log_full());
+            }
+        }
+        let leases = self.store.leases().await?;
+        let others: Vec<Lease> = leases
+            .into_iter()
+            .filter(|lease| lease.owner.as_ref() != Some(&self.instance))
+            .collect();
+        let dead = watched.update(others, self.lease, Instant::now());
+        if !dead.is_empty() {
+            self.manager.try_send(TakeOver(dead)).unwrap_or_else(|_| log_full());
+        }
+        Ok(())
+    }
+}
+
+fn log_full() {
+    tracing::warn!("the manager is busy; it is told again at the next look");
+}
+
+/// Leases of others, with when they were first seen as they are, on our own clock.
+#[derive(Default)]
+struct Watched(HashMap<RunKey, (Lease, Instant)>);
+
+impl Watched {
+    /// Learns today's leases and returns those that nobody holds: given back, or unchanged for a whole `ttl`.
+    fn update(&mut self, leases: Vec<Lease>, ttl: Duration, now: Instant) -> Vec<Lease> {
+        let mut seen = HashMap::with_capacity(leases.len());
+        let mut dead = Vec::new();
+        for lease in leases {
+            let since = match self.0.get(&lease.run) {
+                Some((known, since)) if *known == lease => *since,
+                _ => now,
+            };
+            if lease.owner.is_none() || now.duration_since(since) >= ttl {
+                dead.push(lease.clone());
+            }
+            seen.insert(lease.run.clone(), (lease, since));
+        }
+        self.0 = seen;
+        dead
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(owner: Option<&str>, until: i64) -> Lease {
+        Lease {
+            run: RunKey {
+                tenant: "default".parse().expect("a tenant"),
+                run: "r".parse().expect("an id"),
+            },
+            owner: owner.map(|owner| owner.parse().expect("a name")),
+            epoch: Epoch(0),
+            lease_until: until,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_lease_that_stood_still_for_its_whole_time_is_dead() {
+        let ttl = Duration::from_secs(15);
+        let mut watched = Watched::default();
+        let step = Duration::from_secs(5);
+        for until in 0..10 {
+            let dead = watched.update(vec![lease(Some("other"), until)], ttl, Instant::now());
+            assert!(dead.is_empty(), "it is renewed, whatever its clock says");
+            tokio::time::advance(step).await;
+        }
+        for _ in 0..2 {
+            assert!(watched.update(vec![lease(Some("other"), 9)], ttl, Instant::now()).is_empty());
+            tokio::time::advance(step).await;
+        }
+        let dead = watched.update(vec![lease(Some("other"), 9)], ttl, Instant::now());
+        assert_eq!(dead.len(), 1);
+        assert_eq!(
+            watched.update(vec![lease(None, 10)], ttl, Instant::now()).len(),
+            1,
+            "given back"
+        );
+    }
+}

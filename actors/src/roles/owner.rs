@@ -1,0 +1,266 @@
+//! Owns: one claimed run, from the claim until everything of it is recorded and its lease is given back.
+//! Takes: nothing; the group ends through its kill switch.
+//! Sends: the closing entries of a run that was left by another owner; the release of the lease.
+//! Queue: none.
+//! Stops: when the run's end is recorded, or when another owner has fenced it.
+//! Restart: never; a fault ends the group, which kills the processes, and the manager takes the run over anew.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use tokio::sync::{Semaphore, watch};
+
+use crate::flow::capture_gate::CaptureGate;
+use crate::flow::inbox::Inbox;
+use crate::flow::permits::CaptureBudget;
+use crate::history::{History, HistoryError};
+use crate::ids::{InstanceId, RunKey, Seq};
+use crate::kernel::{
+    ArbiterHandle, ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers,
+    RestartPolicy, Supervisor,
+};
+use crate::ports::{Claim, LogError, LogHealth, RunLog, RunStore, Runner, StoreError};
+use crate::roles::log_writer::Journal;
+use crate::roles::node::{CaptureSettings, EndReason, NodeContext};
+use crate::roles::recorder::Recorder;
+use crate::roles::run::Run;
+use crate::roles::takeover::{Survey, closing_entries, taken_over};
+use crate::run_view::FailureKind;
+
+/// What all runs of an instance share.
+pub struct Service {
+    /// Who we are.
+    pub instance: InstanceId,
+    /// The log.
+    pub log: Arc<dyn RunLog>,
+    /// The rows.
+    pub store: Arc<dyn RunStore>,
+    /// Both behind one cursor.
+    pub history: History,
+    /// What starts processes.
+    pub runner: Arc<dyn Runner>,
+    /// The threads of runs.
+    pub arbiters: Arc<ArbiterPool>,
+    /// What is shown to operators.
+    pub observers: Observers,
+    /// Ends everything.
+    pub root: KillSwitch,
+    /// How the log is.
+    pub log_health: watch::Receiver<LogHealth>,
+    /// The room of all captures.
+    pub budget: CaptureBudget,
+    /// So many nodes run at once.
+    pub slots: Arc<Semaphore>,
+    /// Sizes and times of captures.
+    pub capture: CaptureSettings,
+    /// Bytes of a run that only the log has, at most (`log.max_bytes_per_run`).
+    pub max_bytes_per_run: u64,
+    /// How long a lease holds without renewal.
+    pub lease: Duration,
+}
+
+impl Service {
+    /// The thread of a run.
+    pub fn arbiter_of(&self, run: &RunKey) -> ArbiterHandle {
+        let mut hasher = DefaultHasher::new();
+        run.hash(&mut hasher);
+        self.arbiters.pick(hasher.finish())
+    }
+}
+
+/// A run that this instance owns.
+pub struct OwnedRun {
+    /// The group; dropping it ends the run's actors and processes.
+    pub group: Arc<Supervisor>,
+    /// The actor of the run, once and as long as it is there.
+    pub run: watch::Receiver<Option<Addr<Run>>>,
+}
+
+/// Begins to own a claimed run. `cause` is what its nodes are told to have died of, if another owner left them.
+pub fn own(service: &Arc<Service>, claim: Claim, cause: FailureKind) -> OwnedRun {
+    let group =
+        Arc::new(Supervisor::new(claim.run.to_string(), &service.root, service.observers.clone()));
+    let (published, run) = watch::channel(None);
+    let owner = Arc::new(Owner {
+        service: service.clone(),
+        claim,
+        cause,
+        group: Arc::downgrade(&group),
+        published,
+    });
+    let arbiter = service.arbiter_of(&owner.claim.run);
+    group.spawn_task("Owner", RestartPolicy::Never, &arbiter, move |_| owner.clone().own());
+    OwnedRun { group, run }
+}
+
+struct Owner {
+    service: Arc<Service>,
+    claim: Claim,
+    cause: FailureKind,
+    group: std::sync::Weak<Supervisor>,
+    published: watch::Sender<Option<Addr<Run>>>,
+}
+
+/// The wait between tries of something that a store refused for a moment.
+const RETRY: Duration = Duration::from_millis(500);
+
+impl Owner {
+    async fn own(self: Arc<Self>) -> ExitStatus {
+        match self.run_to_the_end().await {
+            Ok(()) => ExitStatus::Finished,
+            Err(status) => status,
+        }
+    }
+
+    async fn run_to_the_end(&self) -> Result<(), ExitStatus> {
+        let Service { log, history, instance, .. } = self.service.as_ref();
+        let run = &self.claim.run;
+        self.fence().await?;
+        let survey = loop {
+            match Survey::of(&self.claim, history, instance.as_str().into()).await {
+                Ok(survey) => break survey,
+                Err(HistoryError::Log(LogError::Unavailable(_)) | HistoryError::Store(_)) => {
+                    tokio::time::sleep(RETRY).await;
+                }
+                Err(error) => return Err(ExitStatus::failed(error)),
+            }
+        };
+        let inbox = Arc::new(Inbox::default());
+        let health = self.service.log_health.clone();
+        let gate = CaptureGate::new(self.service.max_bytes_per_run, health);
+        gate.appended(survey.bytes);
+        let last_known = survey.last;
+        let recorded = Arc::new(watch::Sender::new(self.claim.recorded_through));
+        self.spawn_recorder(&recorded)?;
+
+        if survey.has_ended() {
+            self.wait_until_recorded(&recorded, last_known).await;
+            return self.release().await;
+        }
+        for identity in &survey.processes {
+            self.service.runner.kill_leftovers(*identity).await;
+        }
+        let is_fresh = survey.has_not_begun();
+        if is_fresh && self.claim.epoch.0 > 0 {
+            inbox.push(taken_over(&survey));
+        }
+        if !is_fresh {
+            closing_entries(&survey, self.cause).into_iter().for_each(|draft| inbox.push(draft));
+        }
+        let Survey { sequencer, .. } = survey;
+        let journal = Arc::new(Journal::new(
+            run.clone(),
+            self.claim.epoch,
+            log.clone(),
+            inbox.clone(),
+            gate.clone(),
+            sequencer,
+            self.group()?.0.kill_switch().clone(),
+        ));
+        self.spawn_writer(&journal)?;
+        if is_fresh {
+            self.execute(inbox, gate).await?;
+        }
+        let last = journal.flushed().await;
+        self.wait_until_recorded(&recorded, last).await;
+        self.release().await
+    }
+
+    async fn fence(&self) -> Result<(), ExitStatus> {
+        loop {
+            match self.service.log.fence(&self.claim.run, self.claim.epoch).await {
+                Ok(_) => return Ok(()),
+                Err(LogError::Unavailable(_)) => tokio::time::sleep(RETRY).await,
+                Err(error) => return Err(ExitStatus::failed(error)),
+            }
+        }
+    }
+
+    /// Runs the graph until the run's last entry stands in the inbox.
+    async fn execute(&self, inbox: Arc<Inbox>, gate: CaptureGate) -> Result<(), ExitStatus> {
+        let (group, arbiter) = self.group()?;
+        let (ended, mut has_ended) = watch::channel(false);
+        let stored = self.claim.stored.clone();
+        let context = NodeContext {
+            run: self.claim.run.clone(),
+            inbox,
+            gate,
+            budget: self.service.budget.clone(),
+            runner: self.service.runner.clone(),
+            slots: self.service.slots.clone(),
+            settings: self.service.capture,
+            inputs: Arc::new(stored.spec.inputs.clone()),
+            group: group.kill_switch().clone(),
+        };
+        let ending = self.claim.cancel_requested.then_some(EndReason::Cancelled);
+        let epoch = self.claim.epoch;
+        let factory = move |_| {
+            let mut view = stored.view.clone();
+            view.epoch = epoch;
+            Run::new(stored.spec.clone(), view, context.clone(), ending, ended.clone())
+        };
+        let spec = ChildSpec { name: "Run", policy: RestartPolicy::Never, factory };
+        let handle = group.spawn_actor(&arbiter, spec);
+        if let Ok(address) = handle.ready().await {
+            self.published.send_replace(Some(address));
+        }
+        drop(group);
+        let finished = has_ended.wait_for(|ended| *ended).await.is_ok();
+        self.published.send_replace(None);
+        if finished {
+            Ok(())
+        } else {
+            Err(ExitStatus::failed("the run ended without its last entry"))
+        }
+    }
+
+    fn spawn_writer(&self, journal: &Arc<Journal>) -> Result<(), ExitStatus> {
+        let (group, arbiter) = self.group()?;
+        let journal = journal.clone();
+        let policy = RestartPolicy::OnFault(Backoff::default());
+        group.spawn_task("LogWriter", policy, &arbiter, move |_| journal.clone().write());
+        Ok(())
+    }
+
+    fn spawn_recorder(&self, recorded: &Arc<watch::Sender<Seq>>) -> Result<(), ExitStatus> {
+        let (group, arbiter) = self.group()?;
+        let recorder = Arc::new(Recorder {
+            run: self.claim.run.clone(),
+            epoch: self.claim.epoch,
+            log: self.service.log.clone(),
+            store: self.service.store.clone(),
+            recorded: recorded.clone(),
+            group: group.kill_switch().clone(),
+        });
+        let policy = RestartPolicy::OnFault(Backoff::default());
+        group.spawn_task("Recorder", policy, &arbiter, move |_| recorder.clone().follow());
+        Ok(())
+    }
+
+    async fn wait_until_recorded(&self, recorded: &watch::Sender<Seq>, last: Seq) {
+        // The sender is held here, so the wait cannot fail.
+        let _ = recorded.subscribe().wait_for(|recorded| *recorded >= last).await;
+    }
+
+    async fn release(&self) -> Result<(), ExitStatus> {
+        loop {
+            match self.service.store.release(&self.claim.run, self.claim.epoch).await {
+                Ok(()) => break,
+                Err(StoreError::Unavailable(_)) => tokio::time::sleep(RETRY).await,
+                Err(error) => return Err(ExitStatus::failed(error)),
+            }
+        }
+        // The followers have seen everything.
+        if let Some(group) = self.group.upgrade() {
+            group.kill_switch().kill(ExitStatus::Finished);
+        }
+        Ok(())
+    }
+
+    fn group(&self) -> Result<(Arc<Supervisor>, ArbiterHandle), ExitStatus> {
+        let group = self.group.upgrade().ok_or(ExitStatus::Stopped)?;
+        Ok((group, self.service.arbiter_of(&self.claim.run)))
+    }
+}

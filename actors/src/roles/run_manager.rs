@@ -1,0 +1,355 @@
+//! Owns: the runs of this instance.
+//! Takes: `RunSubmitted`, `LookForRuns`, commands to runs, `LeasesLost`, `TakeOver`, `CancelRequested`, `Drain`.
+//! Sends: claims to the database; commands to runs.
+//! Queue: its mailbox; the claims are bounded by the number of runs an instance may hold.
+//! Stops: with the service, after the drain.
+//! Restart: never; without it nobody owns the runs, so the service stops.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::entry::TerminalSize;
+use crate::ids::{Epoch, NodeRef, RunKey};
+use crate::kernel::ExitStatus;
+use crate::messages::run_commands::{AddMarker, EndRun, ResizeTerminal, RunAnnotated};
+use crate::messages::run_control::{ControlError, RunControl};
+use crate::ports::{Annotation, CancelRequest, Claim, Lease, Purged, StoreError};
+use crate::roles::lease_keeper::{CancelRequested, GetHeldRuns, LeasesLost, TakeOver};
+use crate::roles::node::EndReason;
+use crate::roles::owner::{OwnedRun, Service, own};
+use crate::roles::run::Run;
+use crate::run_view::FailureKind;
+
+/// How often queued runs are looked for when nobody tells.
+const POLL: Duration = Duration::from_secs(1);
+/// How many runs are claimed at once.
+const CLAIMS_AT_ONCE: usize = 32;
+
+/// The runs of this instance.
+pub struct RunManager {
+    service: Arc<Service>,
+    max_runs: usize,
+    runs: HashMap<RunKey, Held>,
+    looking: bool,
+    look_again: bool,
+    draining: bool,
+    count: watch::Sender<usize>,
+}
+
+struct Held {
+    epoch: Epoch,
+    owned: OwnedRun,
+}
+
+impl RunManager {
+    /// A manager that owns at most `max_runs` runs at once; `count` tells how many it has.
+    pub fn new(service: Arc<Service>, max_runs: usize, count: watch::Sender<usize>) -> Self {
+        Self {
+            service,
+            max_runs,
+            runs: HashMap::new(),
+            looking: false,
+            look_again: false,
+            draining: false,
+            count,
+        }
+    }
+
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        let room = self.max_runs.saturating_sub(self.runs.len()).min(CLAIMS_AT_ONCE);
+        if self.draining || room == 0 {
+            return;
+        }
+        if self.looking {
+            self.look_again = true;
+            return;
+        }
+        self.looking = true;
+        let service = self.service.clone();
+        let limit = u32::try_from(room).unwrap_or(1);
+        let claiming =
+            async move { service.store.claim(&service.instance, service.lease, limit).await };
+        ctx.spawn(claiming.into_actor(self).map(move |claims, manager, ctx| {
+            manager.looking = false;
+            match claims {
+                Ok(claims) => {
+                    let full = claims.len() >= room;
+                    for claim in claims {
+                        manager.own(claim, FailureKind::Lost, ctx);
+                    }
+                    if full || std::mem::take(&mut manager.look_again) {
+                        manager.look(ctx);
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "no runs were claimed"),
+            }
+        }));
+    }
+
+    fn own(&mut self, claim: Claim, cause: FailureKind, ctx: &mut Context<Self>) {
+        let (run, epoch) = (claim.run.clone(), claim.epoch);
+        tracing::info!(%run, %epoch, "run claimed");
+        let owned = own(&self.service, claim, cause);
+        let group = owned.group.clone();
+        self.runs.insert(run.clone(), Held { epoch, owned });
+        self.count.send_replace(self.runs.len());
+        let ended = async move { group.ended().await };
+        ctx.spawn(ended.into_actor(self).map(move |status, manager, ctx| {
+            manager.forget(&run, epoch, &status, ctx);
+        }));
+    }
+
+    fn forget(&mut self, run: &RunKey, epoch: Epoch, status: &ExitStatus, ctx: &mut Context<Self>) {
+        let is_this = self.runs.get(run).is_some_and(|held| held.epoch == epoch);
+        if is_this {
+            self.runs.remove(run);
+            self.count.send_replace(self.runs.len());
+        }
+        if status.is_fault() {
+            tracing::error!(%run, %epoch, %status, "a run's group has ended with a fault");
+            // If nobody else has the run, it is ours to bring to an end.
+            self.take_over(run.clone(), epoch, FailureKind::Internal, ctx);
+        }
+        self.look(ctx);
+    }
+
+    fn take_over(&mut self, run: RunKey, seen: Epoch, cause: FailureKind, ctx: &mut Context<Self>) {
+        let service = self.service.clone();
+        let taking = async move {
+            loop {
+                let taken =
+                    service.store.take_over(&run, seen, &service.instance, service.lease).await;
+                match taken {
+                    Err(StoreError::Unavailable(_)) => tokio::time::sleep(POLL).await,
+                    other => return other,
+                }
+            }
+        };
+        ctx.spawn(taking.into_actor(self).map(move |taken, manager, ctx| match taken {
+            Ok(Some(claim)) => manager.own(claim, cause, ctx),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "a run could not be taken over"),
+        }));
+    }
+
+    fn run(&self, run: &RunKey) -> Option<Addr<Run>> {
+        self.runs.get(run)?.owned.run.borrow().clone()
+    }
+}
+
+impl Actor for RunManager {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(1024);
+        ctx.run_interval(POLL, Self::look);
+        self.look(ctx);
+    }
+}
+
+/// A run was submitted: look for it now.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct RunSubmitted;
+
+/// Own nothing new; end what still runs at the deadline.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Drain {
+    /// How long running runs may go on.
+    pub within: Duration,
+}
+
+/// The actor of a run, if this instance runs it.
+#[derive(Debug, Message)]
+#[rtype(result = "Option<Addr<Run>>")]
+pub struct GetRun(pub RunKey);
+
+impl Handler<RunSubmitted> for RunManager {
+    type Result = ();
+
+    fn handle(&mut self, _: RunSubmitted, ctx: &mut Context<Self>) {
+        self.look(ctx);
+    }
+}
+
+impl Handler<GetRun> for RunManager {
+    type Result = Option<Addr<Run>>;
+
+    fn handle(&mut self, GetRun(run): GetRun, _: &mut Context<Self>) -> Self::Result {
+        self.run(&run)
+    }
+}
+
+impl Handler<GetHeldRuns> for RunManager {
+    type Result = Vec<(RunKey, Epoch)>;
+
+    fn handle(&mut self, _: GetHeldRuns, _: &mut Context<Self>) -> Self::Result {
+        self.runs.iter().map(|(run, held)| (run.clone(), held.epoch)).collect()
+    }
+}
+
+impl Handler<LeasesLost> for RunManager {
+    type Result = ();
+
+    fn handle(&mut self, LeasesLost(lost): LeasesLost, _: &mut Context<Self>) {
+        for run in lost {
+            if let Some(held) = self.runs.remove(&run) {
+                tracing::error!(%run, epoch = %held.epoch, "another instance owns the run now");
+                held.owned.group.kill_switch().kill(ExitStatus::Stopped);
+            }
+        }
+        self.count.send_replace(self.runs.len());
+    }
+}
+
+impl Handler<TakeOver> for RunManager {
+    type Result = ();
+
+    fn handle(&mut self, TakeOver(leases): TakeOver, ctx: &mut Context<Self>) {
+        for Lease { run, epoch, .. } in leases {
+            if !self.draining && !self.runs.contains_key(&run) {
+                self.take_over(run, epoch, FailureKind::Lost, ctx);
+            }
+        }
+    }
+}
+
+impl Handler<CancelRequested> for RunManager {
+    type Result = ();
+
+    fn handle(&mut self, CancelRequested(runs): CancelRequested, _: &mut Context<Self>) {
+        for run in runs {
+            if let Some(address) = self.run(&run) {
+                let _ = address.try_send(EndRun(EndReason::Cancelled));
+            }
+        }
+    }
+}
+
+impl Handler<Drain> for RunManager {
+    type Result = ();
+
+    fn handle(&mut self, Drain { within }: Drain, ctx: &mut Context<Self>) {
+        self.draining = true;
+        ctx.run_later(within, |manager, _| {
+            for run in manager.runs.keys() {
+                if let Some(address) = manager.run(run) {
+                    tracing::warn!(%run, "the run is ended: the service stops");
+                    let _ = address.try_send(EndRun(EndReason::Stopping));
+                }
+            }
+        });
+    }
+}
+
+/// Commands to runs, through the manager of this instance.
+pub struct LocalRunControl {
+    manager: Addr<RunManager>,
+    service: Arc<Service>,
+    draining: watch::Receiver<bool>,
+}
+
+impl LocalRunControl {
+    /// Through this manager.
+    pub fn new(
+        manager: Addr<RunManager>,
+        service: Arc<Service>,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
+        Self { manager, service, draining }
+    }
+
+    async fn run(&self, run: &RunKey) -> Result<Addr<Run>, ControlError> {
+        let found = self.manager.send(GetRun(run.clone())).await;
+        if let Ok(Some(address)) = found {
+            return Ok(address);
+        }
+        let stored = self.service.store.find(run).await?.ok_or(ControlError::UnknownRun)?;
+        if stored.purged {
+            return Err(ControlError::Purged);
+        }
+        if stored.view.status.is_terminal() {
+            return Err(ControlError::Finished(stored.view.status));
+        }
+        Err(if *self.draining.borrow() {
+            ControlError::Draining
+        } else {
+            ControlError::NodeNotRunning
+        })
+    }
+}
+
+#[async_trait]
+impl RunControl for LocalRunControl {
+    fn run_submitted(&self) {
+        // A manager whose mailbox is full looks anyway.
+        let _ = self.manager.try_send(RunSubmitted);
+    }
+
+    async fn cancel(&self, run: &RunKey) -> Result<(), ControlError> {
+        match self.service.store.request_cancel(run).await? {
+            CancelRequest::Unknown => return Err(ControlError::UnknownRun),
+            CancelRequest::Finished(status) => return Err(ControlError::Finished(status)),
+            CancelRequest::Noted(_) => {}
+        }
+        match self.manager.send(GetRun(run.clone())).await {
+            Ok(Some(address)) => {
+                let _ = address.try_send(EndRun(EndReason::Cancelled));
+            }
+            _ => self.run_submitted(),
+        }
+        Ok(())
+    }
+
+    async fn resize(
+        &self,
+        run: &RunKey,
+        node_ref: &NodeRef,
+        size: TerminalSize,
+    ) -> Result<(), ControlError> {
+        let address = self.run(run).await?;
+        let resize = ResizeTerminal { node_ref: node_ref.clone(), size };
+        address.send(resize).await.map_err(|_| ControlError::NodeNotRunning)?
+    }
+
+    async fn add_marker(
+        &self,
+        run: &RunKey,
+        node_ref: &NodeRef,
+        label: String,
+    ) -> Result<(), ControlError> {
+        let address = self.run(run).await?;
+        let marker = AddMarker { node_ref: node_ref.clone(), label };
+        address.send(marker).await.map_err(|_| ControlError::NodeNotRunning)?
+    }
+
+    fn run_annotated(&self, run: &RunKey, annotation: Annotation) {
+        let (manager, run) = (self.manager.clone(), run.clone());
+        tokio::spawn(async move {
+            if let Ok(Some(address)) = manager.send(GetRun(run)).await {
+                let _ = address.try_send(RunAnnotated(annotation));
+            }
+        });
+    }
+
+    async fn purge(&self, run: &RunKey) -> Result<(), ControlError> {
+        match self.service.store.purge(run).await? {
+            Purged::Unknown => return Err(ControlError::UnknownRun),
+            Purged::Running => return Err(ControlError::StillRunning),
+            Purged::Already => return Err(ControlError::Purged),
+            Purged::Done => {}
+        }
+        if let Err(error) = self.service.log.remove(run).await {
+            // The rows are gone, so nobody can read it; what is left goes at the next start.
+            tracing::warn!(%run, %error, "the log of a purged run was not removed");
+        }
+        self.service.runner.remove_directory(run).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const SIZE: TerminalSize = TerminalSize { cols: 10, rows: 4 };
+
+fn collected(mut collector: LineCollector, output: &[u8], piece: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for part in output.chunks(piece) {
+        collector.feed(part, &mut lines);
+    }
+    collector.finish(&mut lines);
+    lines
+}
+
+fn terminal_lines(output: &str) -> Vec<String> {
+    collected(LineCollector::terminal(SIZE), output.as_bytes(), usize::MAX)
+}
+
+#[test]
+fn screen_lines_are_what_the_terminal_showed() {
+    let cases: [(&str, &[&str]); 16] = [
+        ("", &[]),
+        ("a\r\nb\r\n", &["a", "b"]),
+        ("a\r\n\r\nb", &["a", "", "b"]),
+        ("\x1b[31mred\x1b[0m  \r\n", &["red"]),
+        ("10 %\r50 %\r99 %\r\ndone", &["99 %", "done"]),
+        ("longer than the row\r\nnext\r\n", &["longer than the row", "next"]),
+        (
+            "0123456789012345678901234567890123456789012345678901234567\r\nx",
+            &["0123456789012345678901234567890123456789012345678901234567", "x"],
+        ),
+        ("世界世界世界\r\n", &["世界世界世界"]),
+        ("1\r\n2\r\n3\r\n4\r\n5\r\n6\r\n7\r\n", &["1", "2", "3", "4", "5", "6", "7"]),
+        ("sh\r\n\x1b[?1049hvim\r\nfull\r\n\x1b[?1049lexit\r\n", &["sh", "exit"]),
+        ("a\r\nb\r\n\x1b[2AA\r\nB\r\nc\r\n", &["a", "b", "c"]),
+        ("a\r\nb\x1b[H\x1b[2Jc\r\nd", &["a", "b", "c", "d"]),
+        ("a\x1b[3;1Hb\r\n", &["a", "b"]),
+        ("a\r\nb\x1bcc\r\n", &["a", "b", "c"]),
+        ("\x1b[2;4ra\x1b[4;1Hb\n\r1\r\n2\r\n3\r\n", &["a", "b", "1", "2", "3"]),
+        ("\x1b[2;4r\x1b[4;1H0123456789abc\r\nx\r\n", &["0123456789abc", "x"]),
+    ];
+    for (output, lines) in cases {
+        assert_eq!(terminal_lines(output), lines, "{output:?}");
+    }
+}
+
+#[test]
+fn screen_lines_are_given_as_soon_as_they_end() {
+    let mut collector = LineCollector::terminal(SIZE);
+    let mut lines = Vec::new();
+    collector.feed(b"first\r\nsec", &mut lines);
+    assert_eq!(lines, ["first"]);
+    collector.feed(b"ond\r\n", &mut lines);
+    assert_eq!(lines, ["first", "second"]);
+}
+
+#[test]
+fn screen_lines_survive_resizes_once_each() {
+    for to in [TerminalSize { cols: 4, rows: 3 }, TerminalSize { cols: 30, rows: 9 }] {
+        for alternate in [false, true] {
+            let mut collector = LineCollector::terminal(SIZE);
+            let mut lines = Vec::new();
+            collector.feed(b"one 1\r\ntwo 2 and more\r\nunfin", &mut lines);
+            if alternate {
+                collector.feed(b"\x1b[?1049hvim", &mut lines);
+            }
+            collector.resize(to, &mut lines);
+            // Leaving the alternate screen puts the cursor where it was saved, not where it was wrapped to.
+            let rest: &[u8] = if alternate { b"\x1b[?1049l\x1b[9;9H" } else { b"ished\r\nlast" };
+            collector.feed(rest, &mut lines);
+            collector.finish(&mut lines);
+            if alternate {
+                assert_eq!(lines, ["one 1", "two 2 and more", "unfin"], "{to:?}");
+                continue;
+            }
+            assert_eq!(lines, ["one 1", "two 2 and more", "unfinished", "last"], "{to:?}");
+        }
+    }
+}
+
+#[test]
+fn screen_lines_of_a_pipe_end_with_lf_alone() {
+    let lines = collected(LineCollector::pipe(), b"a\r\n\x1b[1mb\rc\n\n\xffd", 2);
+    assert_eq!(lines, ["a", "\x1b[1mb\rc", "", "\u{fffd}d"]);
+}
+
+#[test]
+fn screen_lines_are_bounded() {
+    let long = "é".repeat(MAX_LINE_BYTES);
+    for collector in [LineCollector::pipe(), LineCollector::terminal(SIZE)] {
+        let lines = collected(collector, long.as_bytes(), 50_001);
+        assert!(lines.len() >= 2);
+        assert!(lines.iter().all(|line| line.len() <= MAX_LINE_BYTES));
+        assert!(lines.concat() == long, "a cut changed the text");
+    }
+    let mut exact = vec![b'x'; MAX_LINE_BYTES];
+    exact.extend(b"\nrest");
+    let lengths: Vec<_> =
+        collected(LineCollector::pipe(), &exact, 4096).iter().map(String::len).collect();
+    assert_eq!(lengths, [MAX_LINE_BYTES, 4]);
+}
+
+proptest! {
+    #[test]
+    fn screen_lines_of_plain_text_are_its_lines(
+        text in prop::collection::vec("[a-z0-9 ]{0,25}", 0..20),
+        piece in 1usize..40,
+        cols in 1u16..12,
+        rows in 1u16..6,
+    ) {
+        let mut expected: Vec<String> = text.iter().map(|line| line.trim_end().to_owned()).collect();
+        let output = text.iter().map(|line| format!("{line}\r\n")).collect::<String>();
+        let size = TerminalSize { cols, rows };
+        let lines = collected(LineCollector::terminal(size), output.as_bytes(), piece);
+        prop_assert_eq!(&lines, &expected);
+        expected = text;
+        prop_assert_eq!(collected(LineCollector::pipe(), output.as_bytes(), piece), expected);
+    }
+}
