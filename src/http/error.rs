@@ -260,7 +260,7 @@ impl From<ControlError> for ApiError {
             | ControlError::StillRunning
             | ControlError::NodeNotRunning
             | ControlError::NoTerminal => ErrorCode::Conflict,
-            ControlError::Draining => ErrorCode::Unavailable,
+            ControlError::Draining | ControlError::Busy => ErrorCode::Unavailable,
             ControlError::Store(error) => return error.into(),
         };
         match error {
@@ -318,6 +318,7 @@ mod tests {
             (ControlError::NodeNotRunning.into(), Conflict),
             (ControlError::NoTerminal.into(), Conflict),
             (ControlError::Draining.into(), Unavailable),
+            (ControlError::Busy.into(), Unavailable),
             (ControlError::Store(StoreError::Broken("x".into())).into(), Internal),
             (bad_id.expect_err("a slash is not allowed").into(), ValidationFailed),
             (

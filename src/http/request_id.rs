@@ -144,6 +144,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn streams_and_invented_methods_stay_out_of_the_histogram() {
+        let mut headers = HeaderMap::new();
+        assert!(is_long("/api/v1/runs/{runId}/stream", &headers));
+        assert!(is_long("/api/v1/runs/{runId}/events", &headers));
+        assert!(!is_long("/api/v1/runs/{runId}", &headers));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        assert!(is_long("/api/v1/runs/{runId}", &headers));
+        let invented = Method::from_bytes(b"BREW").expect("a method");
+        assert_eq!((method_label(&Method::PATCH), method_label(&invented)), ("PATCH", "other"));
+    }
+
+    #[test]
     fn only_sane_ids_are_taken_over() {
         for good in ["a", "A.b_c-9", &"x".repeat(128)] {
             let mut headers = HeaderMap::new();

@@ -4,13 +4,15 @@ use actix_web::App;
 use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
+use runcast_actors::entry::Level;
 use runcast_actors::ports::LogHealth;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::access::AccessMode;
 use super::api::configure;
-use super::testing::{Fixture, fixture, run_key};
+use super::testing::{Fixture, exit_entry, fixture, output_entry, run_key, trace_entry};
 
 /// What came back.
 struct Answer {
@@ -422,4 +424,161 @@ async fn metrics_are_for_loopback_or_their_scope() {
     assert_eq!(ask(&fixture, from("10.0.0.1:9", "full")).await.status, 200);
     let proxied = from("127.0.0.1:9", "").insert_header(("X-Forwarded-For", "10.0.0.1"));
     assert_eq!(ask(&fixture, proxied).await.status, 401);
+}
+
+#[actix_web::test]
+async fn an_unchanged_run_is_not_sent_again() {
+    let fixture = open();
+    assert_eq!(submit(&fixture, "", &spec("r1")).await.status, 201);
+    let first = ask(&fixture, with(Method::GET, "/api/v1/runs/r1", "")).await;
+    assert_eq!((first.status, first.header("etag")), (200, Some("\"0\"")));
+    assert!(first.body["nodes"].is_array());
+    let again = with(Method::GET, "/api/v1/runs/r1", "").insert_header(("If-None-Match", "\"0\""));
+    let again = ask(&fixture, again).await;
+    assert_eq!((again.status, &again.body), (304, &json!("")));
+    assert_eq!(again.header("etag"), Some("\"0\""));
+    fixture.log.entries.lock().expect("not poisoned").push(Arc::new(trace_entry(1, Level::Info)));
+    let changed =
+        with(Method::GET, "/api/v1/runs/r1", "").insert_header(("If-None-Match", "\"0\""));
+    let changed = ask(&fixture, changed).await;
+    assert_eq!((changed.status, changed.header("etag")), (200, Some("\"1\"")));
+    let status = ask(&fixture, with(Method::GET, "/api/v1/runs/r1/status", "")).await;
+    assert_eq!((status.status, status.body.get("nodes")), (200, None));
+    let unknown = ask(&fixture, with(Method::GET, "/api/v1/runs/r9", "")).await;
+    assert_eq!((unknown.status, unknown.code()), (404, "NOT_FOUND"));
+}
+
+#[actix_web::test]
+async fn metadata_and_links_are_changed_under_their_rules() {
+    let fixture = open();
+    assert_eq!(submit(&fixture, "", &spec("r1")).await.status, 201);
+    for (body, status, field) in [
+        (json!({ "metadata": { "a": 1 } }), 200, ""),
+        (json!({ "links": [{ "rel": "a", "label": "b", "url": "ftp://c" }] }), 400, "links[0].url"),
+        (json!({ "metadata": { "a": "x".repeat(17_000) } }), 400, "metadata"),
+        (json!({ "metadata": [] }), 400, "metadata"),
+        (json!({ "status": "COMPLETED" }), 400, "status"),
+    ] {
+        let request = with(Method::PATCH, "/api/v1/runs/r1", "").set_json(&body);
+        let answer = ask(&fixture, request).await;
+        assert_eq!((answer.status, answer.field()), (status, field), "{body}");
+    }
+    let told = fixture.control.0.lock().expect("not poisoned").clone();
+    assert_eq!(told, ["submitted", "annotated r1 metadata=true links=false"]);
+    let unknown = with(Method::PATCH, "/api/v1/runs/r9", "").set_json(json!({}));
+    assert_eq!(ask(&fixture, unknown).await.status, 404);
+}
+
+#[actix_web::test]
+async fn pages_of_chunks_join_and_go_on_where_the_last_one_ended() {
+    let fixture = open();
+    assert_eq!(submit(&fixture, "", &spec("r1")).await.status, 201);
+    let path = "/api/v1/runs/r1/terminal/n";
+    let early = ask(&fixture, with(Method::GET, path, "")).await;
+    assert_eq!((early.status, &early.body["chunks"]), (200, &json!([])));
+    assert_eq!(early.body["nextAfterChunk"], -1);
+
+    let mut entries: Vec<_> =
+        (0..40).map(|index| output_entry(index + 1, "n", index, &[b'x'; 100_000])).collect();
+    entries.push(exit_entry(41, "n", 40, true));
+    *fixture.log.entries.lock().expect("not poisoned") =
+        entries.into_iter().map(Arc::new).collect();
+    let mut seen = Vec::new();
+    let mut after = -1;
+    let mut complete = false;
+    while !complete {
+        let page =
+            ask(&fixture, with(Method::GET, &format!("{path}?afterChunk={after}"), "")).await;
+        assert_eq!(page.status, 200, "{}", page.body);
+        let chunks = page.body["chunks"].as_array().expect("a list").clone();
+        assert!(!chunks.is_empty(), "a page that does not go on");
+        seen.extend(chunks.iter().map(|chunk| chunk["chunkIndex"].as_u64().expect("a number")));
+        after = page.body["nextAfterChunk"].as_i64().expect("a number");
+        complete = page.body["complete"].as_bool().expect("a truth");
+        assert_eq!(page.body["source"], "hot");
+    }
+    assert_eq!(seen, (0..=40).collect::<Vec<_>>());
+
+    fixture.log.reads_after.lock().expect("not poisoned").clear();
+    let end = ask(&fixture, with(Method::GET, &format!("{path}?afterChunk=40"), "")).await;
+    assert_eq!((&end.body["chunks"], &end.body["complete"]), (&json!([]), &json!(true)));
+    let reads = fixture.log.reads_after.lock().expect("not poisoned").clone();
+    assert!(reads.iter().all(|after| after.0 == 41), "read from {reads:?}, not from the end");
+
+    let before =
+        ask(&fixture, with(Method::GET, &format!("{path}?beforeChunk=10&limit=3"), "")).await;
+    assert_eq!(before.body["firstChunkIndex"], 7);
+    assert_eq!(before.body["lastChunkIndex"], 9);
+    let wrong = ask(&fixture, with(Method::GET, &format!("{path}?stream=stdout"), "")).await;
+    assert_eq!((wrong.status, wrong.field()), (400, "stream"));
+    let unknown = ask(&fixture, with(Method::GET, "/api/v1/runs/r1/terminal/m", "")).await;
+    assert_eq!(unknown.status, 404);
+}
+
+#[actix_web::test]
+async fn a_pipe_node_needs_its_stream_named() {
+    let fixture = open();
+    let mut piped = spec("r1");
+    piped["terminal"] = json!({ "mode": "pipe" });
+    assert_eq!(submit(&fixture, "", &piped).await.status, 201);
+    let path = "/api/v1/runs/r1/terminal/n";
+    let unnamed = ask(&fixture, with(Method::GET, path, "")).await;
+    assert_eq!((unnamed.status, unnamed.field()), (400, "stream"));
+    assert_eq!(unnamed.body["error"]["details"]["streams"], json!(["stdout", "stderr"]));
+    let named = ask(&fixture, with(Method::GET, &format!("{path}?stream=stderr"), "")).await;
+    assert_eq!((named.status, named.body["stream"].as_str()), (200, Some("stderr")));
+}
+
+#[actix_web::test]
+async fn the_trace_reaches_to_the_tail_of_the_log() {
+    let fixture = open();
+    assert_eq!(submit(&fixture, "", &spec("r1")).await.status, 201);
+    let levels = [Level::Info, Level::Warn, Level::Debug, Level::Error];
+    let entries = (1..).zip(levels).map(|(seq, level)| Arc::new(trace_entry(seq, level)));
+    *fixture.log.entries.lock().expect("not poisoned") = entries.collect();
+    for (query, seqs, next) in [
+        ("", vec![1, 2, 3, 4], 4),
+        ("?after=2", vec![3, 4], 4),
+        ("?level=warn", vec![2, 4], 4),
+        ("?limit=1", vec![1], 1),
+        ("?nodeRef=other", vec![], 4),
+    ] {
+        let page =
+            ask(&fixture, with(Method::GET, &format!("/api/v1/runs/r1/trace{query}"), "")).await;
+        let events = page.body["events"].as_array().expect("a list").iter();
+        let found: Vec<u64> = events.map(|event| event["seq"].as_u64().expect("a seq")).collect();
+        assert_eq!((found, page.body["nextAfter"].as_u64()), (seqs, Some(next)), "{query}");
+    }
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[actix_web::test]
+async fn a_token_never_reaches_the_log_but_the_cause_of_a_failure_does() {
+    let fixture = guarded();
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    fixture.store.is_away.store(true, Ordering::Release);
+    let request = with(Method::GET, "/api/v1/runs?access_token=reader", "")
+        .insert_header(("X-Request-Id", "my-id.1"));
+    assert_eq!(ask(&fixture, request).await.status, 503);
+    drop(guard);
+    let text = String::from_utf8(lines.0.lock().expect("not poisoned").clone()).expect("UTF-8");
+    assert!(text.contains("request answered") && text.contains("my-id.1"), "{text}");
+    assert_eq!(text.matches("secret address").count(), 1, "{text}");
+    assert!(!text.contains("access_token") && !text.contains("reader"), "{text}");
 }

@@ -377,6 +377,13 @@ impl RunControl for FakeControl {
         self.0.lock().expect("not poisoned").push("submitted".into());
     }
 
+    fn run_annotated(&self, run: &RunKey, annotation: Annotation) {
+        let (run, links) = (&run.run, annotation.links.is_some());
+        let what =
+            format!("annotated {run} metadata={} links={links}", annotation.metadata.is_some());
+        self.0.lock().expect("not poisoned").push(what);
+    }
+
     async fn cancel(&self, run: &RunKey) -> Result<(), ControlError> {
         self.note(run, "cancel".into())
     }

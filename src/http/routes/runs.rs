@@ -257,7 +257,10 @@ pub(crate) async fn change_run(
     metadata.as_ref().map(check_metadata).transpose()?;
     links.as_deref().map(check_links).transpose()?;
     api.recorded_run(&run).await?;
-    api.store.annotate(&run, Annotation { metadata, links }).await?;
+    let annotation = Annotation { metadata, links };
+    if api.store.annotate(&run, annotation.clone()).await? {
+        api.control.run_annotated(&run, annotation);
+    }
     Ok(HttpResponse::Ok().json(api.run(&run).await?.view))
 }
 
