@@ -77,6 +77,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
     use runcast_actors::run_spec::RunSpec;
     use serde_json::Value;
 
@@ -107,6 +108,21 @@ mod tests {
             (r#"{"nodes":[]} x"#, "body"),
         ] {
             assert_eq!(field_of(body), field, "{body}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_does_not_tell_its_size_is_bounded_too() {
+        for (size, code) in [(MAX_BODY_BYTES, None), (MAX_BODY_BYTES + 1, Some(413))] {
+            let request = TestRequest::default()
+                .insert_header(("Content-Type", "application/json"))
+                .to_http_request();
+            let mut json = vec![b' '; size];
+            json[0] = b'1';
+            let (_, mut payload) = TestRequest::default().set_payload(json).to_http_parts();
+            let taken = JsonBody::<Value>::from_request(&request, &mut payload).await;
+            let refused = taken.err().map(|error| error.respond("").status().as_u16());
+            assert_eq!(refused, code, "{size} bytes");
         }
     }
 }
