@@ -1,1 +1,17 @@
-//! See docs/architecture.md.
+//! The service through HTTP: routes, who may use them, and how every answer looks.
+
+pub mod access;
+pub mod api;
+pub mod body;
+mod cors;
+pub mod endpoint;
+pub mod error;
+pub mod params;
+mod position_cache;
+pub mod request_id;
+pub mod routes;
+pub mod schema;
+#[cfg(test)]
+mod service_tests;
+#[cfg(test)]
+mod testing;

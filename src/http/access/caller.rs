@@ -1,0 +1,158 @@
+//! The caller of a request, from its `Authorization`, its `access_token` or the cookie of the page, in this order.
+
+use std::collections::BTreeSet;
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
+use actix_web::{FromRequest, HttpRequest, web};
+use runcast_actors::ids::{RunId, RunKey, TenantId};
+use runcast_actors::moment::Timestamp;
+
+use super::{Access, AccessMode, Scope, TokenEntry, TokenTenant};
+use crate::http::api::Api;
+use crate::http::error::{ApiError, ErrorCode};
+use crate::http::params;
+
+/// The cookie of the page.
+pub const SESSION_COOKIE: &str = "runcast_session";
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Whose data they see.
+    pub tenant: TenantId,
+    /// True if the credential is the service's own, so that `admin` counts.
+    pub service: bool,
+    /// What they may do.
+    pub scopes: BTreeSet<Scope>,
+    /// The only run they see, if the credential is for one.
+    pub run: Option<RunId>,
+    /// Who they are.
+    pub user: Option<String>,
+    /// Patterns of the projects they may open; none: all of the tenant.
+    pub projects: Vec<String>,
+    /// When the credential ends; streams end with it.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Caller {
+    /// Everyone, where nobody needs to prove anything.
+    pub(crate) fn anyone() -> Self {
+        Self {
+            tenant: TenantId::default_tenant(),
+            service: true,
+            scopes: Scope::ALL.into(),
+            run: None,
+            user: None,
+            projects: Vec::new(),
+            expires_at: None,
+        }
+    }
+
+    pub(super) fn of_entry(entry: &TokenEntry) -> Self {
+        let (tenant, service) = match &entry.tenant {
+            TokenTenant::One(tenant) => (tenant.clone(), false),
+            TokenTenant::Service => (TenantId::default_tenant(), true),
+        };
+        Self {
+            tenant,
+            service,
+            scopes: entry.scopes.clone(),
+            run: None,
+            user: entry.user.clone(),
+            projects: entry.projects.clone(),
+            expires_at: None,
+        }
+    }
+
+    /// Refuses a caller who does not have the scope.
+    pub fn require(&self, scope: Scope) -> Result<(), ApiError> {
+        let is_theirs = scope != Scope::Admin || (self.service && self.run.is_none());
+        if is_theirs && self.scopes.contains(&scope) {
+            return Ok(());
+        }
+        let message = format!("the scope `{}` is missing", scope.as_str());
+        Err(ApiError::new(ErrorCode::Forbidden, message).detail("scope", scope.as_str()))
+    }
+
+    /// The run by this id as far as the caller can see; another than the one of the credential does not exist.
+    pub fn run_key(&self, run_id: RunId) -> Result<RunKey, ApiError> {
+        if self.run.as_ref().is_some_and(|own| *own != run_id) {
+            return Err(ApiError::not_found(format!("there is no run `{run_id}`")));
+        }
+        Ok(RunKey { tenant: self.tenant.clone(), run: run_id })
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let caller = match request.app_data::<web::Data<Api>>() {
+            Some(api) => identify(&api.access, request),
+            None => Err(ApiError::internal("a route is mounted without its shared state")),
+        };
+        ready(caller)
+    }
+}
+
+fn identify(access: &Access, request: &HttpRequest) -> Result<Caller, ApiError> {
+    if access.mode() == AccessMode::None {
+        return Ok(Caller::anyone());
+    }
+    if let Some(value) = request.headers().get(AUTHORIZATION) {
+        let token = value.to_str().ok().and_then(bearer).ok_or_else(|| {
+            ApiError::new(ErrorCode::Unauthenticated, "Authorization must be `Bearer TOKEN`")
+        })?;
+        return access.authenticate(token);
+    }
+    if let Some(token) = query_token(request) {
+        return access.authenticate(&token);
+    }
+    let Some(token) = session_cookie(request) else {
+        return Err(ApiError::new(ErrorCode::Unauthenticated, "a token is needed"));
+    };
+    let caller = access.authenticate(token)?;
+    if !request.method().is_safe() {
+        require_own_origin(access, request)?;
+    }
+    Ok(caller)
+}
+
+/// Refuses a request that another site may have made the browser send with our cookie.
+pub(crate) fn require_own_origin(access: &Access, request: &HttpRequest) -> Result<(), ApiError> {
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let host = text(HOST).or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+    match text(ORIGIN) {
+        Some(origin) if access.is_own_origin(origin, host) => Ok(()),
+        _ => {
+            let message = "with the cookie a change needs the Origin of the service";
+            Err(ApiError::new(ErrorCode::Forbidden, message))
+        }
+    }
+}
+
+/// The value of the page's cookie.
+pub(crate) fn session_cookie(request: &HttpRequest) -> Option<&str> {
+    let headers = request.headers().get_all(COOKIE).filter_map(|value| value.to_str().ok());
+    headers
+        .flat_map(|header| header.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, _)| *name == SESSION_COOKIE)
+        .map(|(_, value)| value)
+}
+
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn query_token(request: &HttpRequest) -> Option<String> {
+    request
+        .query_string()
+        .split('&')
+        .find_map(|part| part.strip_prefix("access_token="))
+        .map(|value| params::decode(value).unwrap_or_default())
+}

@@ -1,0 +1,112 @@
+//! What all routes share, and where they are mounted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::middleware::from_fn;
+use actix_web::{HttpRequest, HttpResponse, web};
+use runcast_actors::history::History;
+use runcast_actors::ids::{InstanceId, RunKey};
+use runcast_actors::messages::run_control::RunControl;
+use runcast_actors::ports::{RunLog, RunStore, StoredRun};
+use runcast_actors::run_view::TerminalView;
+
+use crate::http::access::{Access, Caller};
+use crate::http::error::{ApiError, ErrorCode};
+use crate::http::position_cache::PositionCache;
+use crate::http::request_id::around;
+use crate::http::routes;
+use crate::http::routes::health::StoreStates;
+
+/// What the routes need of the service.
+pub struct ApiParts {
+    /// The rows.
+    pub store: Arc<dyn RunStore>,
+    /// The log, for its health.
+    pub log: Arc<dyn RunLog>,
+    /// Runs as they are now.
+    pub history: History,
+    /// Commands to the owners of runs.
+    pub control: Arc<dyn RunControl>,
+    /// Who may do what.
+    pub access: Access,
+    /// The terminal of nodes that do not say otherwise.
+    pub default_terminal: TerminalView,
+    /// This instance.
+    pub instance: InstanceId,
+    /// True once the service takes no new runs.
+    pub draining: Arc<AtomicBool>,
+    /// The metrics as Prometheus reads them.
+    pub prometheus: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+/// The state that all routes share.
+pub struct Api {
+    parts: ApiParts,
+    pub(crate) positions: PositionCache,
+    pub(crate) store_states: StoreStates,
+}
+
+impl Api {
+    /// Of these parts.
+    pub fn new(parts: ApiParts) -> Self {
+        Self { parts, positions: PositionCache::default(), store_states: StoreStates::default() }
+    }
+
+    /// True once the service takes no new runs.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// The run with its nodes as of now, if the caller may see it: else 404, and 410 if it was purged.
+    pub async fn run(&self, run: &RunKey) -> Result<StoredRun, ApiError> {
+        present(run, self.history.run(run).await?)
+    }
+
+    /// The run as of its rows, which may be behind its log; cheaper than [`Api::run`].
+    pub async fn recorded_run(&self, run: &RunKey) -> Result<StoredRun, ApiError> {
+        present(run, self.store.find(run).await?)
+    }
+
+    /// The run of a path as far as the caller can see.
+    pub fn key(&self, caller: &Caller, request: &HttpRequest) -> Result<RunKey, ApiError> {
+        caller.run_key(crate::http::params::run_id(request)?)
+    }
+}
+
+impl std::ops::Deref for Api {
+    type Target = ApiParts;
+
+    fn deref(&self) -> &ApiParts {
+        &self.parts
+    }
+}
+
+fn present(run: &RunKey, found: Option<StoredRun>) -> Result<StoredRun, ApiError> {
+    match found {
+        Some(stored) if stored.purged => {
+            Err(ApiError::new(ErrorCode::Gone, format!("the run `{}` was purged", run.run)))
+        }
+        Some(stored) => Ok(stored),
+        None => Err(ApiError::not_found(format!("there is no run `{}`", run.run))),
+    }
+}
+
+/// Mounts `/api/v1`, `/healthz`, `/readyz` and `/metrics`, and answers every other path with 404.
+pub fn configure(cfg: &mut web::ServiceConfig, api: web::Data<Api>) {
+    cfg.app_data(api);
+    for endpoint in routes::root_endpoints() {
+        cfg.service(endpoint.into_resource().wrap(from_fn(around)));
+    }
+    let mut scope = web::scope(routes::BASE_PATH);
+    for endpoint in routes::api_endpoints() {
+        scope = scope.service(endpoint.into_resource());
+    }
+    cfg.service(scope.default_service(web::to(unknown_path)).wrap(from_fn(around)));
+    cfg.default_service(web::to(unknown_path).wrap(from_fn(around)));
+}
+
+async fn unknown_path(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let path: String = request.path().chars().take(256).collect();
+    Err(ApiError::not_found(format!("there is nothing at `{path}`")))
+}

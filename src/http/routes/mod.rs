@@ -1,0 +1,35 @@
+//! One file a resource. What is listed here is mounted, and must be documented.
+
+pub mod health;
+pub mod openapi;
+pub mod runs;
+pub mod session;
+pub mod terminal;
+mod terminal_page;
+pub mod tokens;
+pub mod trace;
+
+use crate::http::endpoint::Endpoint;
+
+/// Where the API begins.
+pub const BASE_PATH: &str = "/api/v1";
+
+/// Everything below the base path.
+pub(crate) fn api_endpoints() -> Vec<Endpoint> {
+    [
+        openapi::endpoints(),
+        runs::endpoints(),
+        session::endpoints(),
+        terminal::endpoints(),
+        tokens::endpoints(),
+        trace::endpoints(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Everything beside the base path.
+pub(crate) fn root_endpoints() -> Vec<Endpoint> {
+    health::endpoints()
+}

@@ -1,0 +1,461 @@
+//! What the tests of this layer share: a service over a store, a log and a control that do as they are told.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use runcast_actors::entry::{
+    Body, Chunk, ChunkKind, Entry, Exit, Level, ProcessEnd, RunnerKind, StreamTotals, TerminalSize,
+    TraceEvent, TraceKind,
+};
+use runcast_actors::event_json::event_data;
+use runcast_actors::history::History;
+use runcast_actors::ids::{
+    ChunkIndex, Epoch, InstanceId, NodeRef, RunKey, Seq, StreamKey, StreamName, TenantId,
+};
+use runcast_actors::messages::run_control::{ControlError, RunControl};
+use runcast_actors::moment::Timestamp;
+use runcast_actors::ports::{
+    Annotation, CancelRequest, Claim, Lease, LogError, LogHealth, Page, Purged, RecordBatch,
+    RunList, RunLog, RunQuery, RunReader, RunStore, StoreError, StoredRun, Submission, Submitted,
+    Tail, TraceQuery, Wake,
+};
+use runcast_actors::run_spec::{RunSpec, TerminalSpec};
+use runcast_actors::run_view::{
+    Failure, FailureKind, Link, NodeStatus, NodeView, Progress, RecordingCounts, RunStatus,
+    RunView, TerminalMode, TerminalView,
+};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::http::access::{Access, AccessMode, AccessSettings, Scope, TokenEntry};
+use crate::http::api::{Api, ApiParts};
+
+pub(crate) const TERMINAL: TerminalView =
+    TerminalView { mode: TerminalMode::Pty, cols: 120, rows: 30 };
+
+pub(crate) fn run_key(run: &str) -> RunKey {
+    RunKey { tenant: TenantId::default_tenant(), run: run.parse().expect("a valid id") }
+}
+
+pub(crate) fn stream_key(node: &str) -> StreamKey {
+    StreamKey { node_ref: node.parse().expect("a valid name"), stream: StreamName::Pty }
+}
+
+fn chunk_entry(seq: u64, node: &str, index: u64, kind: ChunkKind) -> Entry {
+    let body = Body::Terminal(Chunk {
+        node_ref: node.parse().expect("a valid name"),
+        stream: StreamName::Pty,
+        index: ChunkIndex(index),
+        kind,
+        recorded_at: Timestamp(0),
+        delta_us: 1000,
+        at_us: 1000 * index,
+        origin: "i".into(),
+        runner_kind: RunnerKind::Local,
+    });
+    Entry { seq: Seq(seq), body }
+}
+
+pub(crate) fn output_entry(seq: u64, node: &str, index: u64, bytes: &[u8]) -> Entry {
+    chunk_entry(seq, node, index, ChunkKind::Output(Bytes::copy_from_slice(bytes)))
+}
+
+pub(crate) fn exit_entry(seq: u64, node: &str, index: u64, complete: bool) -> Entry {
+    let totals = StreamTotals {
+        chunks: index + 1,
+        bytes: 0,
+        sha256: "00".repeat(32),
+        complete,
+        truncated: false,
+    };
+    chunk_entry(seq, node, index, ChunkKind::Exit(Exit { end: ProcessEnd::Code(0), totals }))
+}
+
+pub(crate) fn trace_entry(seq: u64, level: Level) -> Entry {
+    let body = Body::Trace(TraceEvent {
+        node_ref: Some("n".parse().expect("a valid name")),
+        kind: TraceKind::NodeFailed,
+        level,
+        message: "it failed".into(),
+        error: Some(failure()),
+        output_summary: Some("last words".into()),
+        data: Some(json!({ "a": 1 })),
+        timestamp: Timestamp(0),
+    });
+    Entry { seq: Seq(seq), body }
+}
+
+/// The data of a trace event with every member.
+pub(crate) fn full_trace_event() -> Value {
+    let data = event_data(&"r".parse().expect("valid"), &trace_entry(1, Level::Error));
+    serde_json::from_slice(&data).expect("JSON")
+}
+
+fn failure() -> Failure {
+    Failure { kind: FailureKind::ExitCode, message: "code 1".into() }
+}
+
+/// A run with every member.
+pub(crate) fn full_run() -> RunView {
+    let node = NodeView {
+        node_ref: "n".parse().expect("valid"),
+        name: Some("N".into()),
+        command: vec!["true".into()],
+        status: NodeStatus::Failed,
+        attempt: 1,
+        depends_on: Vec::new(),
+        runner_kind: RunnerKind::Local,
+        terminal: TERMINAL,
+        streams: vec![StreamName::Pty],
+        started_at: Some(Timestamp(0)),
+        finished_at: Some(Timestamp(0)),
+        exit_code: Some(1),
+        signal: Some(9),
+        failure: Some(failure()),
+    };
+    RunView {
+        run_id: "r".parse().expect("valid"),
+        tenant: TenantId::default_tenant(),
+        workflow_id: Some("w".into()),
+        name: Some("R".into()),
+        labels: BTreeMap::new(),
+        metadata: serde_json::Map::new(),
+        links: vec![Link { rel: "a".into(), label: "b".into(), url: "https://c".into() }],
+        status: RunStatus::Failed,
+        created_at: Timestamp(0),
+        started_at: Some(Timestamp(0)),
+        finished_at: Some(Timestamp(0)),
+        failure: Some(failure()),
+        progress: Progress::default(),
+        last_seq: Seq(9),
+        epoch: Epoch(0),
+        recordings: RecordingCounts::default(),
+        nodes: Some(vec![node]),
+    }
+}
+
+/// A submission with every member, as the domain writes it.
+pub(crate) fn full_spec() -> Value {
+    let terminal = json!({ "mode": "pty", "cols": 80, "rows": 24 });
+    let spec = json!({
+        "runId": "r", "workflowId": "w", "name": "R", "labels": { "a": "b" }, "timeoutSecs": 5,
+        "inputs": { "a": 1 }, "metadata": { "a": 1 },
+        "links": [{ "rel": "a", "label": "b", "url": "https://c" }],
+        "terminal": terminal,
+        "nodes": [{
+            "ref": "n", "name": "N", "command": ["true"], "shell": "true", "env": { "A": "b" },
+            "cwd": "w", "dependsOn": ["m"], "retries": 1, "timeoutSecs": 5, "terminal": terminal,
+            "runner": { "kind": "local" },
+        }],
+    });
+    let spec: RunSpec = serde_json::from_value(spec).expect("the members are known");
+    serde_json::to_value(spec).expect("JSON")
+}
+
+/// Runs in memory, and a record of what was asked.
+#[derive(Default)]
+pub(crate) struct FakeStore {
+    runs: Mutex<BTreeMap<RunKey, StoredRun>>,
+    pub(crate) queries: Mutex<Vec<RunQuery>>,
+    pub(crate) is_away: AtomicBool,
+}
+
+impl FakeStore {
+    pub(crate) fn mark_purged(&self, run: &RunKey) {
+        if let Some(stored) = self.runs.lock().expect("not poisoned").get_mut(run) {
+            stored.purged = true;
+        }
+    }
+
+    fn look(&self) -> Result<(), StoreError> {
+        if self.is_away.load(Ordering::Acquire) {
+            return Err(StoreError::Unavailable("secret address".into()));
+        }
+        Ok(())
+    }
+}
+
+fn view_of(submission: &Submission) -> RunView {
+    let spec = &submission.spec;
+    let nodes = spec.nodes.iter().map(|node| NodeView {
+        node_ref: node.node_ref.clone(),
+        name: node.name.clone(),
+        command: node.argv(),
+        status: NodeStatus::Pending,
+        attempt: 0,
+        depends_on: node.depends_on.clone(),
+        runner_kind: node.runner_kind(),
+        terminal: TerminalSpec::resolve(node.terminal, spec.terminal, submission.default_terminal),
+        streams: Vec::new(),
+        started_at: None,
+        finished_at: None,
+        exit_code: None,
+        signal: None,
+        failure: None,
+    });
+    RunView {
+        run_id: submission.run.run.clone(),
+        tenant: submission.run.tenant.clone(),
+        status: RunStatus::Queued,
+        last_seq: Seq(0),
+        nodes: Some(nodes.collect()),
+        ..full_run()
+    }
+}
+
+#[async_trait]
+impl RunStore for FakeStore {
+    async fn submit(&self, submission: Submission) -> Result<Submitted, StoreError> {
+        self.look()?;
+        let mut runs = self.runs.lock().expect("not poisoned");
+        let stored = StoredRun { view: view_of(&submission), spec: submission.spec, purged: false };
+        match runs.get(&submission.run) {
+            Some(known) if known.purged => Ok(Submitted::Gone),
+            Some(known) if known.spec == stored.spec => {
+                Ok(Submitted::Existing(Box::new(known.clone())))
+            }
+            Some(_) => Ok(Submitted::Conflict),
+            None => {
+                runs.insert(submission.run, stored.clone());
+                Ok(Submitted::Created(Box::new(stored)))
+            }
+        }
+    }
+
+    async fn find(&self, run: &RunKey) -> Result<Option<StoredRun>, StoreError> {
+        self.look()?;
+        Ok(self.runs.lock().expect("not poisoned").get(run).cloned())
+    }
+
+    async fn list(&self, query: &RunQuery) -> Result<RunList, StoreError> {
+        self.look()?;
+        self.queries.lock().expect("not poisoned").push(query.clone());
+        let runs = self.runs.lock().expect("not poisoned");
+        let mine = runs.iter().filter(|(key, _)| key.tenant == query.tenant);
+        let shown = mine.filter(|(key, _)| query.run_id.as_ref().is_none_or(|id| *id == key.run));
+        let runs = shown.map(|(_, stored)| stored.view.without_nodes()).collect();
+        Ok(RunList { runs, next: None })
+    }
+
+    async fn annotate(&self, run: &RunKey, _: Annotation) -> Result<bool, StoreError> {
+        Ok(self.runs.lock().expect("not poisoned").contains_key(run))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.look()
+    }
+
+    async fn history(&self, _: &RunKey, _: Seq, _: u32) -> Result<Vec<Entry>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn traces(&self, _: &RunKey, _: &TraceQuery) -> Result<Vec<Entry>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn claim(&self, _: &InstanceId, _: Duration, _: u32) -> Result<Vec<Claim>, StoreError> {
+        unreachable!("no route claims runs")
+    }
+
+    async fn renew(
+        &self,
+        _: &InstanceId,
+        _: Duration,
+        _: &[(RunKey, Epoch)],
+    ) -> Result<Vec<RunKey>, StoreError> {
+        unreachable!("no route renews leases")
+    }
+
+    async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
+        unreachable!("no route reads leases")
+    }
+
+    async fn take_over(
+        &self,
+        _: &RunKey,
+        _: Epoch,
+        _: &InstanceId,
+        _: Duration,
+    ) -> Result<Option<Claim>, StoreError> {
+        unreachable!("no route takes runs over")
+    }
+
+    async fn release(&self, _: &RunKey, _: Epoch) -> Result<(), StoreError> {
+        unreachable!("no route releases runs")
+    }
+
+    async fn record(&self, _: &RunKey, _: Epoch, _: RecordBatch) -> Result<(), StoreError> {
+        unreachable!("no route records")
+    }
+
+    async fn request_cancel(&self, _: &RunKey) -> Result<CancelRequest, StoreError> {
+        unreachable!("routes cancel through the control")
+    }
+
+    async fn cancel_requests(&self, _: &InstanceId) -> Result<Vec<RunKey>, StoreError> {
+        unreachable!("no route looks for wishes")
+    }
+
+    async fn purge(&self, _: &RunKey) -> Result<Purged, StoreError> {
+        unreachable!("routes purge through the control")
+    }
+}
+
+/// One run's entries, the same for whoever asks, and how often they were read.
+pub(crate) struct FakeLog {
+    health: LogHealth,
+    pub(crate) entries: Mutex<Vec<Arc<Entry>>>,
+    pub(crate) reads_after: Mutex<Vec<Seq>>,
+}
+
+#[async_trait]
+impl RunReader for FakeLog {
+    async fn read(&self, _: &RunKey, after: Seq, limit: usize) -> Result<Page, LogError> {
+        self.reads_after.lock().expect("not poisoned").push(after);
+        let all = self.entries.lock().expect("not poisoned");
+        let tail = all.last().map(|entry| entry.seq).unwrap_or_default();
+        let mut left = limit;
+        let later = all.iter().filter(|entry| entry.seq > after);
+        let fitting = later.enumerate().take_while(|(place, entry)| {
+            let fits = *place == 0 || entry.memory_cost() <= left;
+            left = left.saturating_sub(entry.memory_cost());
+            fits
+        });
+        let entries = fitting.map(|(_, entry)| entry.clone()).collect();
+        Ok(Page { entries, trimmed: Seq::START, tail })
+    }
+
+    fn follow(&self, _: &RunKey) -> Wake {
+        Wake::new(tokio::sync::watch::channel(Seq::START).1)
+    }
+}
+
+#[async_trait]
+impl RunLog for FakeLog {
+    async fn fence(&self, _: &RunKey, _: Epoch) -> Result<Tail, LogError> {
+        unreachable!("no route writes")
+    }
+
+    async fn append(&self, _: &RunKey, _: Epoch, _: Vec<Arc<Entry>>) -> Result<(), LogError> {
+        unreachable!("no route writes")
+    }
+
+    async fn trim(&self, _: &RunKey, _: Seq) -> Result<(), LogError> {
+        unreachable!("no route writes")
+    }
+
+    async fn remove(&self, _: &RunKey) -> Result<(), LogError> {
+        unreachable!("no route writes")
+    }
+
+    fn health(&self) -> LogHealth {
+        self.health
+    }
+}
+
+/// Knows the run `known` of the default tenant and writes down what it is told.
+#[derive(Default)]
+pub(crate) struct FakeControl(pub(crate) Mutex<Vec<String>>);
+
+impl FakeControl {
+    fn note(&self, run: &RunKey, what: String) -> Result<(), ControlError> {
+        if *run != run_key("known") {
+            return Err(ControlError::UnknownRun);
+        }
+        self.0.lock().expect("not poisoned").push(what);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl RunControl for FakeControl {
+    fn run_submitted(&self) {
+        self.0.lock().expect("not poisoned").push("submitted".into());
+    }
+
+    fn run_annotated(&self, run: &RunKey, annotation: Annotation) {
+        let (run, links) = (&run.run, annotation.links.is_some());
+        let what =
+            format!("annotated {run} metadata={} links={links}", annotation.metadata.is_some());
+        self.0.lock().expect("not poisoned").push(what);
+    }
+
+    async fn cancel(&self, run: &RunKey) -> Result<(), ControlError> {
+        self.note(run, "cancel".into())
+    }
+
+    async fn resize(
+        &self,
+        run: &RunKey,
+        node_ref: &NodeRef,
+        size: TerminalSize,
+    ) -> Result<(), ControlError> {
+        self.note(run, format!("resize {node_ref} {}x{}", size.cols, size.rows))
+    }
+
+    async fn add_marker(
+        &self,
+        run: &RunKey,
+        node_ref: &NodeRef,
+        label: String,
+    ) -> Result<(), ControlError> {
+        self.note(run, format!("marker {node_ref} {label}"))
+    }
+
+    async fn purge(&self, run: &RunKey) -> Result<(), ControlError> {
+        self.note(run, "purge".into())
+    }
+}
+
+/// A service, and the fakes behind it.
+pub(crate) struct Fixture {
+    pub(crate) api: actix_web::web::Data<Api>,
+    pub(crate) store: Arc<FakeStore>,
+    pub(crate) log: Arc<FakeLog>,
+    pub(crate) control: Arc<FakeControl>,
+    pub(crate) draining: Arc<AtomicBool>,
+}
+
+/// A service with the tokens `full` and `reader` of the default tenant, `other` of tenant `b` and `service`.
+pub(crate) fn fixture(mode: AccessMode, log: LogHealth) -> Fixture {
+    let entry = |token: &str, tenant: &str, scopes: &[Scope]| TokenEntry {
+        sha256: Sha256::digest(token).into(),
+        tenant: tenant.parse().expect("valid"),
+        scopes: scopes.iter().copied().collect(),
+        user: None,
+        projects: Vec::new(),
+    };
+    let tokens = vec![
+        entry("full", "default", &Scope::ALL),
+        entry("reader", "default", &[Scope::RunsRead]),
+        entry("other", "b", &Scope::ALL),
+        entry("service", "*", &Scope::ALL),
+    ];
+    let access = Access::new(AccessSettings {
+        mode,
+        tokens,
+        signing_key: Vec::new(),
+        cors_origins: vec!["https://page.example".into()],
+        public_url: None,
+    });
+    let (store, control) = (Arc::new(FakeStore::default()), Arc::new(FakeControl::default()));
+    let log =
+        Arc::new(FakeLog { health: log, entries: Mutex::default(), reads_after: Mutex::default() });
+    let draining = Arc::new(AtomicBool::new(false));
+    let api = Api::new(ApiParts {
+        store: store.clone(),
+        log: log.clone(),
+        history: History::new(log.clone(), store.clone()),
+        control: control.clone(),
+        access,
+        default_terminal: TERMINAL,
+        instance: "instance-1".parse().expect("valid"),
+        draining: draining.clone(),
+        prometheus: Box::new(|| "runcast_up 1\n".to_owned()),
+    });
+    Fixture { api: actix_web::web::Data::new(api), store, log, control, draining }
+}
