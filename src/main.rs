@@ -1,3 +1,7 @@
 //! The `runcast` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    runcast::cli::main()
+}

@@ -75,7 +75,12 @@ impl History {
 
     /// What stands after the cursor, at most `limit` bytes of memory cost, but at least one item if there is one.
     #[expect(clippy::unused_async)]
-    pub async fn read(&self, _run: &RunKey, _after: Seq, _limit: usize) -> Result<Stretch, HistoryError> {
+    pub async fn read(
+        &self,
+        _run: &RunKey,
+        _after: Seq,
+        _limit: usize,
+    ) -> Result<Stretch, HistoryError> {
         unimplemented!()
     }
 

@@ -17,10 +17,20 @@ pub trait RunControl: Send + Sync {
     async fn cancel(&self, run: &RunKey) -> Result<(), ControlError>;
 
     /// Gives the terminal of a running node another size.
-    async fn resize(&self, run: &RunKey, node_ref: &NodeRef, size: TerminalSize) -> Result<(), ControlError>;
+    async fn resize(
+        &self,
+        run: &RunKey,
+        node_ref: &NodeRef,
+        size: TerminalSize,
+    ) -> Result<(), ControlError>;
 
     /// Puts a marker into the stream of a running node (its first stream).
-    async fn add_marker(&self, run: &RunKey, node_ref: &NodeRef, label: String) -> Result<(), ControlError>;
+    async fn add_marker(
+        &self,
+        run: &RunKey,
+        node_ref: &NodeRef,
+        label: String,
+    ) -> Result<(), ControlError>;
 
     /// Forgets a finished run: log, rows, directory.
     async fn purge(&self, run: &RunKey) -> Result<(), ControlError>;
