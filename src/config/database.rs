@@ -52,6 +52,9 @@ impl DatabaseUrl {
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Ok(mut url) = reqwest::Url::parse(&self.0) {
+            if url.cannot_be_a_base() && self.0.contains('@') {
+                return formatter.write_str("***");
+            }
             let has_password = url.password().is_some();
             if has_password && url.set_password(Some("***")).is_err() {
                 return formatter.write_str("***");

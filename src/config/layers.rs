@@ -216,6 +216,7 @@ fn path_of(error: &Error) -> Vec<String> {
     let inside_list = path.len() < error.path.len();
     if let Kind::UnknownField(field, _) = &error.kind
         && !inside_list
+        && path.last() != Some(field)
     {
         path.push(field.clone());
     }

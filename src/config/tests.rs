@@ -72,7 +72,11 @@ fn each_rule_names_its_key_and_what_is_allowed() {
         ("[terminal]\nrows = 0".into(), "terminal.rows", "1 to 500"),
         ("[terminal]\nmode = \"tty\"".into(), "terminal.mode", "pty, pipe"),
         ("[capture]\nflush_ms = 0".into(), "capture.flush_ms", "1 to 1000"),
-        ("[capture]\nin_flight_bytes = 8192".into(), "capture.max_chunk_bytes", "in_flight_bytes"),
+        (
+            "[capture]\nmax_chunk_bytes = 65536\nin_flight_bytes = 8192".into(),
+            "capture.max_chunk_bytes",
+            "in_flight_bytes",
+        ),
         (
             "[capture]\nin_flight_bytes = 268435456".into(),
             "capture.in_flight_bytes",
@@ -85,7 +89,7 @@ fn each_rule_names_its_key_and_what_is_allowed() {
         ("[sse]\nkeep_alive_secs = 31".into(), "sse.keep_alive_secs", "1 to 30"),
         ("[sse]\nmax_viewers = 0".into(), "sse.max_viewers", "1 to 1000000"),
         ("[sse]\nmax_duration_secs = -1".into(), "sse.max_duration_secs", "allowed"),
-        ("[memory]\ncapture_bytes = 0".into(), "memory.capture_bytes", "1048576 to"),
+        ("[memory]\ncapture_bytes = 99999999999".into(), "memory.capture_bytes", "1048576 to"),
         ("[auth]\nmode = \"token\"".into(), "auth.tokens", "at least one"),
         ("[auth]\nsigning_key = \"short\"".into(), "auth.signing_key", "at least 32"),
         (
