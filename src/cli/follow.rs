@@ -2,14 +2,14 @@
 //!
 //! Output of the run goes to standard output, everything else to standard error.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use runcast_actors::ids::{NodeRef, RunId, Seq};
-use runcast_actors::run_view::{NodeView, RunStatus, RunView};
+use runcast_actors::run_view::{NodeStatus, NodeView, RunStatus, RunView};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -267,15 +267,20 @@ pub(super) struct RunProgress {
     pub(super) run: RunView,
     /// Its nodes in the order of the submission.
     pub(super) nodes: Vec<NodeView>,
+    /// Changes up to here were given out; a resume sends some again.
+    told_through: Seq,
+    /// What was last given out of each node.
+    told: HashMap<NodeRef, (NodeStatus, u32)>,
 }
 
 impl RunProgress {
     pub(super) fn new(mut run: RunView) -> Self {
         let nodes = run.nodes.take().unwrap_or_default();
-        Self { run, nodes }
+        Self { run, nodes, told_through: Seq::START, told: HashMap::new() }
     }
 
-    /// Takes a `status` event in; the node whose status changed.
+    /// Takes a `status` event in; the node, if its status is news to one who reads the events in
+    /// order. Events from before the view that is known are news too, but do not change the view.
     pub(super) fn apply(&mut self, event: &FeedEvent) -> Option<NodeView> {
         if event.name != "status" {
             return None;
@@ -283,19 +288,25 @@ impl RunProgress {
         // A status of a newer service that is not understood here must not end the watching.
         let mut data: StatusData = serde_json::from_str(&event.data).ok()?;
         let seq = data.seq.unwrap_or(data.run.last_seq);
-        if seq < self.run.last_seq || (seq == self.run.last_seq && data.node.is_some()) {
-            return None;
+        let nodes = data.run.nodes.take();
+        if seq > self.run.last_seq || (nodes.is_some() && seq == self.run.last_seq) {
+            if let Some(nodes) = nodes {
+                self.nodes = nodes;
+            }
+            if let Some(node) = &data.node
+                && let Some(known) =
+                    self.nodes.iter_mut().find(|known| known.node_ref == node.node_ref)
+            {
+                *known = node.clone();
+            }
+            self.run = data.run;
+            self.run.last_seq = seq;
         }
-        if let Some(nodes) = data.run.nodes.take() {
-            self.nodes = nodes;
-        }
-        self.run = data.run;
-        self.run.last_seq = seq;
-        let node = data.node?;
-        let known = self.nodes.iter_mut().find(|known| known.node_ref == node.node_ref)?;
-        let is_news = known.status != node.status || known.attempt != node.attempt;
-        *known = node.clone();
-        is_news.then_some(node)
+        let node = data.node.filter(|_| seq > self.told_through)?;
+        self.told_through = seq;
+        let now = (node.status, node.attempt);
+        let before = self.told.insert(node.node_ref.clone(), now);
+        (before != Some(now)).then_some(node)
     }
 
     /// Status, then a line a node and stream: duration, bytes, hash, complete or not.
@@ -367,16 +378,19 @@ mod tests {
     }
 
     #[test]
-    fn a_status_counts_only_above_what_is_known() {
+    fn an_older_status_is_told_but_does_not_change_the_view() {
         let view = serde_json::from_value(run(7, "RUNNING")).expect("a run");
         let mut progress = RunProgress::new(view);
         let mut plain = run(7, "RUNNING");
         plain.as_object_mut().expect("an object").remove("nodes");
         let event =
-            |seq: u64| status(&json!({"seq": seq, "run": plain, "node": node("COMPLETED")}));
-        assert!(progress.apply(&event(7)).is_none());
-        assert!(progress.apply(&event(8)).is_some());
-        assert!(progress.apply(&event(9)).is_none(), "the same status is no news");
+            |seq: u64, state: &str| status(&json!({"seq": seq, "run": plain, "node": node(state)}));
+        assert!(progress.apply(&event(6, "FAILED")).is_some());
+        assert_eq!(progress.nodes[0].status, NodeStatus::Running);
+        assert!(progress.apply(&event(6, "FAILED")).is_none(), "it came again");
+        assert!(progress.apply(&event(8, "COMPLETED")).is_some());
+        assert_eq!(progress.nodes[0].status, NodeStatus::Completed);
+        assert!(progress.apply(&event(9, "COMPLETED")).is_none(), "the same status is no news");
     }
 
     #[test]

@@ -122,8 +122,8 @@ impl AuthSettings {
         }
         if self.mode == AuthMode::Token && self.tokens.is_empty() {
             rules.broken(
-                "auth.tokens",
-                "is empty, so nobody could come in; allowed: at least one with auth.mode = \"token\"",
+                "auth.mode",
+                "`token` without a token lets nobody in; allowed: none, or token with auth.tokens",
             );
         }
         for (index, token) in self.tokens.iter().enumerate() {

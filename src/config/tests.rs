@@ -90,7 +90,7 @@ fn each_rule_names_its_key_and_what_is_allowed() {
         ("[sse]\nmax_viewers = 0".into(), "sse.max_viewers", "1 to 1000000"),
         ("[sse]\nmax_duration_secs = -1".into(), "sse.max_duration_secs", "allowed"),
         ("[memory]\ncapture_bytes = 99999999999".into(), "memory.capture_bytes", "1048576 to"),
-        ("[auth]\nmode = \"token\"".into(), "auth.tokens", "at least one"),
+        ("[auth]\nmode = \"token\"".into(), "auth.mode", "with auth.tokens"),
         ("[auth]\nsigning_key = \"short\"".into(), "auth.signing_key", "at least 32"),
         (
             token("sha256 = \"abc\"\ntenant = \"a\"\nscopes = [\"metrics\"]"),
