@@ -4,6 +4,7 @@
 //! The domain and the actors are in `runcast-actors`.
 
 pub mod adapters;
+pub mod boot;
 pub mod cli;
 pub mod config;
 pub mod entities;

@@ -1,0 +1,229 @@
+//! Rules, precedence and the documented defaults.
+
+use super::*;
+
+fn file(text: &str) -> (tempfile::TempDir, Sources) {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path().join("runcast.toml");
+    std::fs::write(&path, text).expect("a file");
+    (folder, Sources { file: Some(path), ..Sources::default() })
+}
+
+fn load_text(text: &str) -> Result<Settings, ConfigError> {
+    let (_folder, sources) = file(text);
+    Settings::load(&sources)
+}
+
+fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+const SHA: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+#[test]
+fn the_documented_file_is_the_defaults() {
+    let documented = load_text(include_str!("../../config.toml")).expect("it is valid");
+    assert_eq!(documented, Settings::default());
+    assert_eq!(Settings::load(&Sources::default()).expect("valid"), Settings::default());
+}
+
+#[test]
+fn the_documented_file_names_every_key() {
+    let mut settings = Settings::default();
+    settings.server.public_url = Some("x".to_owned());
+    settings.server.name = Some("x".to_owned());
+    settings.server.tls_cert = Some("x".into());
+    settings.server.tls_key = Some("x".into());
+    settings.database.url = Some(serde_json::from_str("\"x\"").expect("a text"));
+    settings.auth.signing_key = Some(Secret::from("x".to_owned()));
+    let text = include_str!("../../config.toml");
+    for line in settings.to_toml().lines().filter(|line| line.contains(" = ")) {
+        let key = line.split(' ').next().expect("a key");
+        let documented = text
+            .lines()
+            .filter_map(|line| line.trim_start_matches("# ").split_once(" = "))
+            .any(|(name, _)| name == key);
+        assert!(documented, "config.toml does not name {key}");
+    }
+}
+
+#[test]
+fn each_rule_names_its_key_and_what_is_allowed() {
+    let token = |rest: &str| format!("[[auth.tokens]]\n{rest}");
+    let cases: Vec<(String, &str, &str)> = vec![
+        ("[log]\nsync_ms = 0".into(), "log.sync_ms", "1 to 60000"),
+        ("[log]\nmax_bytes_per_run = 0".into(), "log.max_bytes_per_run", "1048576 to"),
+        ("[log]\ntail_bytes = 5".into(), "log.tail_bytes", "1048576 to"),
+        ("[log]\nmin_free_bytes = 5".into(), "log.min_free_bytes", "1048576 to"),
+        ("[server]\ndrain_secs = 0".into(), "server.drain_secs", "1 to 86400"),
+        ("[server]\ndata_dir = \"\"".into(), "server.data_dir", "a directory"),
+        ("[server]\nname = \"a b\"".into(), "server.name", "1 to 128 characters"),
+        ("[server]\npublic_url = \"ftp://x\"".into(), "server.public_url", "https://"),
+        ("[server]\nrole = \"worker\"".into(), "server.role", "all"),
+        ("[server]\nrole = \"chief\"".into(), "server.role", "all, api, worker"),
+        ("[server]\ncors_origins = [\"*\"]".into(), "server.cors_origins", "https://host"),
+        ("[server]\ntls_cert = \"a\"".into(), "server.tls_cert", "both or neither"),
+        ("[server]\ntls_key = \"a\"".into(), "server.tls_key", "both or neither"),
+        ("[server]\nlisten = \"0.0.0.0:80\"".into(), "server.listen", "127.0.0.1"),
+        ("[server]\nlisten = \"nowhere\"".into(), "server.listen", "socket address"),
+        ("[database]\nmax_connections = 0".into(), "database.max_connections", "1 to 1000"),
+        ("[database]\nurl = \"mysql://x\"".into(), "database.url", "sqlite://FILE"),
+        ("[terminal]\ncols = 1001".into(), "terminal.cols", "1 to 1000"),
+        ("[terminal]\nrows = 0".into(), "terminal.rows", "1 to 500"),
+        ("[terminal]\nmode = \"tty\"".into(), "terminal.mode", "pty, pipe"),
+        ("[capture]\nflush_ms = 0".into(), "capture.flush_ms", "1 to 1000"),
+        (
+            "[capture]\nmax_chunk_bytes = 65536\nin_flight_bytes = 8192".into(),
+            "capture.max_chunk_bytes",
+            "in_flight_bytes",
+        ),
+        (
+            "[capture]\nin_flight_bytes = 268435456".into(),
+            "capture.in_flight_bytes",
+            "memory.capture_bytes",
+        ),
+        ("[runners.local]\nmax_parallel = 0".into(), "runners.local.max_parallel", "1 to 100000"),
+        ("[runners.local]\ndrain_ms = 0".into(), "runners.local.drain_ms", "1 to 60000"),
+        ("[runners.local]\nkill_grace_secs = 0".into(), "runners.local.kill_grace_secs", "1 to"),
+        ("[lease]\nttl_secs = 0".into(), "lease.ttl_secs", "1 to 3600"),
+        ("[sse]\nkeep_alive_secs = 31".into(), "sse.keep_alive_secs", "1 to 30"),
+        ("[sse]\nmax_viewers = 0".into(), "sse.max_viewers", "1 to 1000000"),
+        ("[sse]\nmax_duration_secs = -1".into(), "sse.max_duration_secs", "allowed"),
+        ("[memory]\ncapture_bytes = 99999999999".into(), "memory.capture_bytes", "1048576 to"),
+        ("[auth]\nmode = \"token\"".into(), "auth.mode", "with auth.tokens"),
+        ("[auth]\nsigning_key = \"short\"".into(), "auth.signing_key", "at least 32"),
+        (
+            token("sha256 = \"abc\"\ntenant = \"a\"\nscopes = [\"metrics\"]"),
+            "auth.tokens[0].sha256",
+            "64 hexadecimal digits",
+        ),
+        (
+            token(&format!("sha256 = \"{SHA}\"\ntenant = \"a\"\nscopes = [\"fly\"]")),
+            "auth.tokens[0].scopes",
+            "runs:read",
+        ),
+        (
+            token(&format!("sha256 = \"{SHA}\"\ntenant = \"*\"\nscopes = [\"metrics\"]")),
+            "auth.tokens[0].tenant",
+            "* with admin",
+        ),
+        (
+            token(&format!("sha256 = \"{SHA}\"\ntenant = \"a\"\nscopes = [\"admin\"]")),
+            "auth.tokens[0].scopes",
+            "tenant = \"*\"",
+        ),
+        (
+            token(&format!("sha256 = \"{SHA}\"\ntenant = \"A_B\"\nscopes = [\"metrics\"]")),
+            "auth.tokens[0].tenant",
+            "1 to 63 characters",
+        ),
+        (token(&format!("sha256 = \"{SHA}\"\ntenant = \"a\"")), "auth.tokens[0]", "scopes"),
+        ("[telemetry]\nlog_level = \"loud\"".into(), "telemetry.log_level", "error, warn, info"),
+        ("[log]\nsync_ms = \"often\"".into(), "log.sync_ms", "u64"),
+        ("[redis]\nurl = \"redis://x\"".into(), "redis", "server, database"),
+        ("[log]\nsinc_ms = 1".into(), "log.sinc_ms", "sync_ms"),
+        ("[runners.docker]\nimage = \"x\"".into(), "runners.docker", "local"),
+    ];
+    for (text, key, allowed) in cases {
+        let error = load_text(&text).expect_err(&text);
+        let problem = error.problems.iter().find(|problem| problem.key == key);
+        let problem = problem.unwrap_or_else(|| panic!("{text}: no {key} in {error}"));
+        assert!(problem.message.contains(allowed), "{text}: {problem}");
+        assert!(problem.message.contains("allowed") || key == "server.listen", "{problem}");
+        assert!(problem.source.starts_with("file "), "{text}: {problem}");
+        assert_eq!(error.problems.len(), 1, "{text}: {error}");
+    }
+}
+
+#[test]
+fn every_problem_is_listed_with_its_source() {
+    let text = "[log]\nsinc_ms = 1\nsync_ms = 0\n[server]\ndrain_secs = \"long\"\n[wrong]\na = 1\n";
+    let (_folder, mut sources) = file(text);
+    sources.env = env(&[("RUNCAST__LEASE__TTL_SECS", "0"), ("RUNCAST__LOG__SPEED", "9")]);
+    let error = Settings::load(&sources).expect_err("five mistakes");
+    let mut found: Vec<(&str, &str)> = error
+        .problems
+        .iter()
+        .map(|problem| (problem.key.as_str(), problem.source.split(' ').last().unwrap_or("")))
+        .collect();
+    found.sort_unstable();
+    let path = sources.file.as_ref().and_then(|path| path.to_str()).expect("a path");
+    assert_eq!(
+        found,
+        [
+            ("lease.ttl_secs", "RUNCAST__LEASE__TTL_SECS"),
+            ("log.sinc_ms", path),
+            ("log.speed", "RUNCAST__LOG__SPEED"),
+            ("log.sync_ms", path),
+            ("server.drain_secs", path),
+            ("wrong", path),
+        ]
+    );
+}
+
+#[test]
+fn flags_win_over_environment_over_file_over_defaults() {
+    let (_folder, mut sources) = file(
+        "[server]\nlisten = \"127.0.0.1:1\"\ndata_dir = \"file\"\nname = \"file\"\n\
+         [database]\nurl = \"sqlite://file\"\n",
+    );
+    let of = |sources: &Sources| Settings::load(sources).expect("valid");
+    assert_eq!(of(&sources).database_url(), "sqlite://file");
+    sources.env = env(&[
+        ("RUNCAST__SERVER__LISTEN", "127.0.0.1:2"),
+        ("RUNCAST__SERVER__NAME", "0012"),
+        ("RUNCAST__CAPTURE__FLUSH_MS", "9"),
+        ("RUNCAST__SERVER__CORS_ORIGINS", "[\"https://a.example\"]"),
+        ("DATABASE_URL", "sqlite://customary"),
+        ("RUNCAST_TOKEN", "not ours"),
+    ]);
+    let settings = of(&sources);
+    assert_eq!(settings.server.listen.port(), 2);
+    assert_eq!(settings.server.name.as_deref(), Some("0012"));
+    assert_eq!(settings.server.data_dir, PathBuf::from("file"));
+    assert_eq!(settings.server.cors_origins, ["https://a.example"]);
+    assert_eq!(settings.capture.flush_ms, 9);
+    assert_eq!(settings.server.drain_secs, 30);
+    assert_eq!(settings.database_url(), "sqlite://customary");
+    sources.env.extend(env(&[("RUNCAST__DATABASE__URL", "sqlite://own")]));
+    sources.flags = Flags {
+        listen: Some("127.0.0.1:3".parse().expect("an address")),
+        data_dir: Some(PathBuf::from("flag")),
+        role: None,
+    };
+    let settings = of(&sources);
+    assert_eq!(settings.server.listen.port(), 3);
+    assert_eq!(settings.server.data_dir, PathBuf::from("flag"));
+    assert_eq!(settings.database_url(), "sqlite://own");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_with_its_line() {
+    let error = load_text("[log]\nsync_ms = = 1").expect_err("no TOML");
+    assert!(error.to_string().contains("line 2"), "{error}");
+    let missing = Sources { file: Some("/nowhere/at/all.toml".into()), ..Sources::default() };
+    let error = Settings::load(&missing).expect_err("no file");
+    assert!(error.to_string().contains("/nowhere/at/all.toml"), "{error}");
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let text = format!(
+        "[auth]\nmode = \"token\"\nsigning_key = \"{}\"\n[database]\nurl = \"postgres://a:hunter2@h/d\"\n\
+         [[auth.tokens]]\nsha256 = \"{SHA}\"\ntenant = \"*\"\nscopes = [\"admin\"]\n",
+        "k".repeat(32)
+    );
+    let settings = load_text(&text).expect("valid");
+    let printed = format!("{}{settings:?}", settings.to_toml());
+    for secret in [SHA, "kkkkkkkk", "hunter2"] {
+        assert!(!printed.contains(secret), "{printed}");
+    }
+    assert!(settings.to_toml().contains("signing_key = \"***\""), "{}", settings.to_toml());
+    assert_eq!(settings.auth.signing_key.as_ref().map(|key| key.expose().len()), Some(32));
+}
+
+#[test]
+fn the_printed_configuration_can_be_read_back() {
+    let settings = load_text(&Settings::default().to_toml()).expect("valid");
+    assert_eq!(settings, Settings::default());
+}
