@@ -36,6 +36,7 @@ impl Submission {
                 exit_code: None,
                 signal: None,
                 failure: None,
+                totals: Vec::new(),
             })
             .collect();
         RunView {

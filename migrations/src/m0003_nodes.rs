@@ -25,6 +25,7 @@ const UP: [&str; 1] = ["CREATE TABLE IF NOT EXISTS nodes (
         exit_code integer,
         signal integer,
         failure text,
+        totals text NOT NULL,
         pid integer,
         process_group integer,
         process_start_ticks bigint,

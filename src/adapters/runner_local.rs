@@ -9,11 +9,12 @@ use std::process::Command;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use runcast_actors::entry::RunnerKind;
+use runcast_actors::entry::{ProcessIdentity, RunnerKind};
 use runcast_actors::ids::RunKey;
 use runcast_actors::ports::{NodeCommand, Output, Runner, StartError, Started};
 use runcast_actors::run_view::TerminalMode;
 
+use super::process_group;
 use super::process_guard::ProcessGuard;
 use super::process_reaper::ProcessReaper;
 use super::process_spawner::ProcessSpawner;
@@ -81,6 +82,21 @@ impl Runner for LocalRunner {
             spawned.await.map_err(|error| StartError(error.to_string())).flatten()?;
         assemble(spawned, events)
             .map_err(|error| StartError(format!("cannot watch `{program}`: {error}")))
+    }
+
+    async fn kill_leftovers(&self, identity: ProcessIdentity) {
+        let killing = move || process_group::kill_leftovers(&identity);
+        match tokio::task::spawn_blocking(killing).await {
+            Ok(0) => {}
+            Ok(count) => tracing::warn!(pid = identity.pid, count, "leftover processes were killed"),
+            Err(error) => tracing::error!(%error, "leftover processes were not killed"),
+        }
+    }
+
+    async fn remove_directory(&self, run: &RunKey) {
+        if let Err(error) = self.remove_run_dir(run).await {
+            tracing::warn!(%run, %error, "the directory of a run was not removed");
+        }
     }
 }
 

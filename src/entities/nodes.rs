@@ -27,6 +27,7 @@ pub struct Model {
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
     pub failure: Option<String>,
+    pub totals: String,
     pub pid: Option<i32>,
     pub process_group: Option<i32>,
     pub process_start_ticks: Option<i64>,

@@ -11,6 +11,8 @@ mod position_cache;
 pub mod request_id;
 pub mod routes;
 pub mod schema;
+pub mod sse;
+pub mod stream;
 #[cfg(test)]
 mod service_tests;
 #[cfg(test)]

@@ -61,6 +61,24 @@ pub(crate) struct Node {
     exit_code: Option<i32>,
     signal: Option<i32>,
     failure: Option<Failure>,
+    /// What its streams hold, once they have ended.
+    r#final: Option<Vec<StreamFinal>>,
+}
+
+/// What one stream of a node holds.
+#[derive(ToSchema)]
+pub(crate) struct StreamFinal {
+    stream: StreamName,
+    /// The `exit` included.
+    chunks: u64,
+    /// Of all output payloads.
+    bytes: u64,
+    /// Of all output payloads, in lower-case hexadecimal.
+    sha256: String,
+    /// True if the node's own owner wrote the end.
+    complete: bool,
+    /// True if output was left unread.
+    truncated: Option<bool>,
 }
 
 /// A place on the web that belongs to a run.
@@ -177,6 +195,29 @@ pub(crate) struct TracePage {
     events: Vec<TraceEvent>,
     /// `after` of the next page.
     next_after: u64,
+}
+
+/// A page of events.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct EventPage {
+    events: Vec<Event>,
+    /// `after` of the next page.
+    next_after: u64,
+    /// True if nothing stood behind this page when it was made.
+    live: bool,
+    /// The end of the run, with the last page.
+    #[schema(value_type = Option<Object>)]
+    done: Option<()>,
+}
+
+/// One event, as the stream sends it.
+#[derive(ToSchema)]
+pub(crate) struct Event {
+    /// status, trace, terminal or gap.
+    event: String,
+    #[schema(value_type = Object)]
+    data: (),
 }
 
 /// One event of the execution trace.

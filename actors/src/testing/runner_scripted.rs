@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{Notify, watch};
 
-use crate::entry::{ProcessEnd, RunnerKind, TerminalSize};
-use crate::ids::{NodeRef, StreamName};
+use crate::entry::{ProcessEnd, ProcessIdentity, RunnerKind, TerminalSize};
+use crate::ids::{NodeRef, RunKey, StreamName};
 use crate::ports::{NodeCommand, NodeProcess, Output, Runner, StartError, Started};
 use crate::run_view::TerminalMode;
 
@@ -129,6 +129,11 @@ impl Runner for ScriptedRunner {
         let script = self.next_script(&node_ref)?;
         Ok(play(&command, script, Some(Arc::clone(&self.told))))
     }
+
+    // Its processes are no processes of this machine, and it has no directories.
+    async fn kill_leftovers(&self, _: ProcessIdentity) {}
+
+    async fn remove_directory(&self, _: &RunKey) {}
 }
 
 /// Writes its arguments, joined by spaces, and a line end, and exits with 0.
@@ -143,6 +148,11 @@ impl Runner for EchoRunner {
         let script = vec![Step::Write(stream, line), Step::Exit(ProcessEnd::Code(0))];
         Ok(play(&command, script, None))
     }
+
+    // Its processes are no processes of this machine, and it has no directories.
+    async fn kill_leftovers(&self, _: ProcessIdentity) {}
+
+    async fn remove_directory(&self, _: &RunKey) {}
 }
 
 fn streams(command: &NodeCommand) -> &'static [StreamName] {

@@ -118,6 +118,7 @@ fn node_view(row: &nodes::Model) -> Result<NodeView, StoreError> {
         exit_code: row.exit_code,
         signal: row.signal,
         failure: row.failure.as_deref().map(|text| from_json("failure", text)).transpose()?,
+        totals: from_json("totals", &row.totals)?,
     })
 }
 
@@ -148,6 +149,7 @@ pub(super) fn node_row(
         exit_code: Set(node.exit_code),
         signal: Set(node.signal),
         failure: Set(node.failure.as_ref().map(json)),
+        totals: Set(json(&node.totals)),
         pid: Set(process.map(|process| process.pid)),
         process_group: Set(process.map(|process| process.pid)),
         process_start_ticks: Set(

@@ -4,6 +4,7 @@ pub mod health;
 pub mod openapi;
 pub mod runs;
 pub mod session;
+pub mod stream;
 pub mod terminal;
 mod terminal_page;
 pub mod tokens;
@@ -20,6 +21,7 @@ pub(crate) fn api_endpoints() -> Vec<Endpoint> {
         openapi::endpoints(),
         runs::endpoints(),
         session::endpoints(),
+        stream::endpoints(),
         terminal::endpoints(),
         tokens::endpoints(),
         trace::endpoints(),

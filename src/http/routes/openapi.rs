@@ -13,7 +13,7 @@ use crate::http::access::SESSION_COOKIE;
 use crate::http::endpoint::Endpoint;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Query;
-use crate::http::routes::{BASE_PATH, health, runs, session, terminal, tokens, trace};
+use crate::http::routes::{BASE_PATH, health, runs, session, stream, terminal, tokens, trace};
 use crate::http::schema;
 
 // The schemas that stand in answers are found through the paths.
@@ -38,6 +38,9 @@ use crate::http::schema;
         session::get_session,
         session::open_session,
         session::close_session,
+        stream::stream_run,
+        stream::stream_node,
+        stream::get_events,
         terminal::get_chunks,
         terminal::resize_terminal,
         terminal::add_marker,
