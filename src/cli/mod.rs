@@ -13,6 +13,7 @@ mod migrate;
 mod prefixed;
 mod rm;
 mod run;
+mod run_progress;
 mod serve;
 mod show;
 mod text;

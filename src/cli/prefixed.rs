@@ -10,7 +10,8 @@ use runcast_actors::run_view::{NodeStatus, NodeView, RunView};
 use serde::Deserialize;
 
 use super::event_feed::FeedEvent;
-use super::follow::{RunProgress, gap_text};
+use super::follow::gap_text;
+use super::run_progress::RunProgress;
 use super::text::{clean, node_sign, span};
 
 const COLOURS: [u8; 6] = [6, 5, 4, 3, 2, 14];
