@@ -1,6 +1,48 @@
-//! Wires adapters into ports.
+//! Wires adapters into ports and runs the service.
 
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use actix_web::rt::System;
+use actix_web::{App, HttpServer, web};
+use anyhow::{Context as _, bail};
+use runcast_actors::flow::permits::CaptureBudget;
+use runcast_actors::history::History;
+use runcast_actors::kernel::{
+    ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers, RestartPolicy, Supervisor,
+};
+use runcast_actors::ports::{LogHealth, RunLog, RunStore, Runner};
+use runcast_actors::roles::broker::Brokers;
+use runcast_actors::roles::lease_keeper::{LeaseKeeper, TakeOver};
+use runcast_actors::roles::node::CaptureSettings;
+use runcast_actors::roles::owner::Service;
+use runcast_actors::roles::run_manager::{LocalRunControl, RunManager};
+use runcast_actors::roles::screen::Screens;
+use tokio::sync::{Semaphore, watch};
+
+use crate::adapters::log_fjall::{FjallLog, FjallLogSettings};
+use crate::adapters::process_guard::{DEFAULT_GRACE, GuardCommand, ProcessGuard};
+use crate::adapters::process_spawner::ProcessSpawner;
+use crate::adapters::runner_local::{LocalRunner, LocalRunnerSettings};
+use crate::adapters::store_sql::{SqlStore, SqlStoreSettings};
 use crate::config::Settings;
+use crate::data_dir::DataDir;
+use crate::http::access::{Access, AccessMode, AccessSettings, TokenEntry};
+use crate::http::api::{Api, ApiParts, configure};
+use crate::http::stream::source::Streaming;
+use crate::shutdown::{Drained, drain, stop_requested};
+use crate::telemetry;
+
+/// How long a connection of the database is waited for.
+const DATABASE_ACQUIRE: Duration = Duration::from_secs(5);
+/// How long one statement may take.
+const DATABASE_STATEMENT: Duration = Duration::from_secs(10);
+/// How often the log and its disk are looked at.
+const LOG_HEALTH_EVERY: Duration = Duration::from_millis(250);
+/// Connections that are served at once by one HTTP thread.
+const CONNECTIONS_PER_THREAD: usize = 25_000;
 
 /// What to do with the schema of the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +59,345 @@ pub enum MigrateCommand {
 }
 
 /// Runs the service until it is told to stop.
-pub fn serve(_settings: Settings) -> anyhow::Result<()> {
-    anyhow::bail!("not wired")
+pub fn serve(settings: Settings) -> anyhow::Result<()> {
+    let prometheus = telemetry::start(&settings.telemetry)?;
+    raise_open_files();
+    // Clients of the database live in one runtime that outlasts everything which uses them.
+    let clients = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("clients")
+        .enable_all()
+        .build()?;
+    let listener = TcpListener::bind(settings.server.listen)
+        .with_context(|| format!("cannot listen on {}", settings.server.listen))?;
+    let shutdown = Arc::new(tokio::sync::Notify::new());
+    let result = System::new().block_on(async {
+        let requested = shutdown.clone();
+        actix_web::rt::spawn(async move {
+            stop_requested().await;
+            requested.notify_one();
+        });
+        run(listener, settings, prometheus, clients.handle(), async move { shutdown.notified().await })
+            .await
+    });
+    clients.shutdown_timeout(Duration::from_secs(2));
+    result
 }
 
 /// Changes or shows the schema of the database.
-pub fn migrate(_settings: Settings, _command: MigrateCommand) -> anyhow::Result<()> {
-    anyhow::bail!("not wired")
+pub fn migrate(settings: Settings, command: MigrateCommand) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        if settings.database.url.is_none() {
+            std::fs::create_dir_all(&settings.server.data_dir)?;
+        }
+        let store = SqlStore::connect(store_settings(&settings)).await?;
+        match command {
+            MigrateCommand::Up => store.migrate_up().await?,
+            MigrateCommand::Down { steps } => store.migrate_down(steps).await?,
+            MigrateCommand::Status => {}
+        }
+        for step in store.migrate_status().await? {
+            println!("{} {}", if step.applied { "applied " } else { "pending " }, step.name);
+        }
+        store.close().await?;
+        Ok(())
+    })
 }
+
+/// Serves on `listener` until `shutdown` completes, then drains. Must be called in an actix system;
+/// `clients` is the runtime of the database's connections.
+pub async fn run(
+    listener: TcpListener,
+    settings: Settings,
+    prometheus: telemetry::Prometheus,
+    clients: &tokio::runtime::Handle,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let data_dir = DataDir::open(&settings.server.data_dir)?;
+    let instance = data_dir.instance(settings.server.name.as_deref())?;
+    let store_options = store_settings(&settings);
+    let store = clients
+        .spawn(async move {
+            let store = SqlStore::connect(store_options).await?;
+            store.migrate_up().await?;
+            anyhow::Ok(store)
+        })
+        .await?
+        .context("the database cannot be used")?;
+    let store: Arc<dyn RunStore> = Arc::new(store);
+    let log = FjallLog::open(log_settings(&settings)?).context("the log cannot be opened")?;
+    let moved_aside = log.moved_aside();
+    if let Some(path) = &moved_aside {
+        tracing::error!(path = %path.display(), "the log was damaged and was moved aside");
+    }
+    let log: Arc<dyn RunLog> = Arc::new(log);
+
+    let root = KillSwitch::new();
+    let observers = Observers::new();
+    let core = Supervisor::new("service", &root, observers.clone());
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let arbiters = Arc::new(ArbiterPool::new(threads, "runs")?);
+    let painters = Arc::new(ArbiterPool::with_thread_start(1, "screens", lower_priority)?);
+    let history = History::new(log.clone(), store.clone());
+    let (health, log_health) = watch::channel(log.health());
+    let screens =
+        Screens::new(history.clone(), painters.clone(), observers.clone(), root.clone());
+    let service = Arc::new(Service {
+        instance: instance.clone(),
+        log: log.clone(),
+        store: store.clone(),
+        history: history.clone(),
+        runner: runner(&data_dir)?,
+        screens: screens.clone(),
+        arbiters: arbiters.clone(),
+        observers: observers.clone(),
+        root: root.clone(),
+        log_health,
+        budget: CaptureBudget::new(bytes(settings.memory.capture_bytes)?),
+        slots: Arc::new(Semaphore::new(settings.runners.local.max_parallel as usize)),
+        capture: capture_settings(&settings)?,
+        max_bytes_per_run: settings.log.max_bytes_per_run,
+        lease: Duration::from_secs(settings.lease.ttl_secs),
+    });
+    let follow_health = log.clone();
+    core.spawn_task("LogHealth", RestartPolicy::Never, &arbiters.pick(0), move |child| {
+        watch_log(follow_health.clone(), health.clone(), child.killed())
+    });
+
+    let (draining, is_draining) = watch::channel(false);
+    let (count, held) = watch::channel(0);
+    let managed = service.clone();
+    let max_runs = settings.runners.local.max_parallel as usize;
+    let spec = ChildSpec {
+        name: "RunManager",
+        policy: RestartPolicy::Never,
+        factory: move |_| RunManager::new(managed.clone(), max_runs, count.clone()),
+    };
+    let manager = core.spawn_actor(&arbiters.pick(0), spec).ready().await?;
+    // What this instance owned before it was stopped or killed is brought to its end first.
+    let own = store.leases().await?.into_iter().filter(|lease| lease.owner.as_ref() == Some(&instance));
+    manager.send(TakeOver(own.collect())).await?;
+    let keeper = Arc::new(LeaseKeeper {
+        instance: instance.clone(),
+        store: store.clone(),
+        manager: manager.clone(),
+        lease: service.lease,
+    });
+    let policy = RestartPolicy::OnFault(Backoff::default());
+    core.spawn_task("LeaseKeeper", policy, &arbiters.pick(1), move |_| keeper.clone().keep());
+
+    let window_bytes = bytes(settings.sse.window_bytes)?;
+    let brokers = Brokers::new(
+        history.clone(),
+        arbiters.clone(),
+        observers.clone(),
+        root.clone(),
+        window_bytes,
+        settings.sse.max_viewers as usize,
+    );
+    let (closing, is_closing) = watch::channel(false);
+    let streaming = Streaming {
+        brokers: brokers.clone(),
+        screens,
+        keep_alive: Duration::from_secs(settings.sse.keep_alive_secs),
+        max_duration: Duration::from_secs(settings.sse.max_duration_secs),
+        closing: is_closing,
+    };
+    let not_ready = Arc::new(AtomicBool::new(false));
+    let control =
+        Arc::new(LocalRunControl::new(manager.clone(), service.clone(), is_draining));
+    let api = Api::new(ApiParts {
+        store: store.clone(),
+        log: log.clone(),
+        history,
+        control,
+        access: access(&settings, &data_dir)?,
+        default_terminal: settings.terminal.view(),
+        instance,
+        draining: not_ready.clone(),
+        log_moved_aside: moved_aside,
+        prometheus: Box::new(move || prometheus.render()),
+    });
+    let address = listener.local_addr()?;
+    let server = http_server(listener, &settings, web::Data::new(api), streaming, threads)?;
+    let handle = server.handle();
+    let serving = actix_web::rt::spawn(server);
+    tracing::info!(%address, data_dir = %settings.server.data_dir.display(), "runcast serves");
+
+    let failed = tokio::select! {
+        () = shutdown => None,
+        status = root.dead() => Some(status),
+    };
+    drain(Drained {
+        within: Duration::from_secs(settings.server.drain_secs),
+        kill_grace: Duration::from_secs(settings.runners.local.kill_grace_secs),
+        not_ready,
+        draining,
+        manager,
+        held,
+        closing,
+        brokers,
+        server: handle,
+    })
+    .await;
+    let _ = serving.await;
+    core.stop().await;
+    root.kill(ExitStatus::Stopped);
+    drop(data_dir);
+    match failed {
+        None => Ok(()),
+        Some(status) => bail!("the service has ended with a fault: {status}"),
+    }
+}
+
+fn http_server(
+    listener: TcpListener,
+    settings: &Settings,
+    api: web::Data<Api>,
+    streaming: Streaming,
+    threads: usize,
+) -> anyhow::Result<actix_web::dev::Server> {
+    let streaming = web::Data::new(streaming);
+    let server = HttpServer::new(move || {
+        App::new().app_data(streaming.clone()).configure(|cfg| configure(cfg, api.clone()))
+    })
+    .workers(threads)
+    .disable_signals()
+    // Else the end of a client that reads nothing would not be noticed.
+    .h1_allow_half_closed(false)
+    .max_connections(CONNECTIONS_PER_THREAD)
+    .shutdown_timeout(5);
+    let server = match (&settings.server.tls_cert, &settings.server.tls_key) {
+        (Some(cert), Some(key)) => server.listen_rustls_0_23(listener, crate::http::tls::load(cert, key)?)?,
+        _ => server.listen(listener)?,
+    };
+    Ok(server.run())
+}
+
+fn store_settings(settings: &Settings) -> SqlStoreSettings {
+    SqlStoreSettings {
+        url: settings.database_url(),
+        max_connections: settings.database.max_connections,
+        acquire_timeout: DATABASE_ACQUIRE,
+        statement_timeout: DATABASE_STATEMENT,
+    }
+}
+
+fn log_settings(settings: &Settings) -> anyhow::Result<FjallLogSettings> {
+    Ok(FjallLogSettings {
+        directory: settings.log_dir(),
+        tail_bytes: bytes(settings.log.tail_bytes)?,
+        sync_ms: settings.log.sync_ms,
+        min_free_bytes: settings.log.min_free_bytes,
+    })
+}
+
+fn capture_settings(settings: &Settings) -> anyhow::Result<CaptureSettings> {
+    Ok(CaptureSettings {
+        in_flight_bytes: bytes(settings.capture.in_flight_bytes)?,
+        max_chunk_bytes: bytes(settings.capture.max_chunk_bytes)?,
+        flush_after: Duration::from_millis(settings.capture.flush_ms),
+        drain: Duration::from_millis(settings.runners.local.drain_ms),
+        kill_grace: Duration::from_secs(settings.runners.local.kill_grace_secs),
+    })
+}
+
+fn runner(data_dir: &DataDir) -> anyhow::Result<Arc<dyn Runner>> {
+    let spawner = ProcessSpawner::start()?;
+    let program = std::env::current_exe().context("the path of our own binary is not known")?;
+    let guard = ProcessGuard::start(GuardCommand::new(program, DEFAULT_GRACE), spawner.clone())?;
+    let settings = LocalRunnerSettings::new(data_dir.work_dir());
+    Ok(Arc::new(LocalRunner::new(settings, guard, spawner)?))
+}
+
+fn access(settings: &Settings, data_dir: &DataDir) -> anyhow::Result<Access> {
+    let auth = &settings.auth;
+    let tokens = auth
+        .tokens
+        .iter()
+        .map(|token| {
+            Ok(TokenEntry {
+                sha256: decode_sha256(token.sha256.expose())?,
+                tenant: token.tenant.parse()?,
+                scopes: token
+                    .scopes
+                    .iter()
+                    .map(|scope| scope.parse())
+                    .collect::<Result<_, _>>()?,
+                user: token.user.clone(),
+                projects: token.projects.clone(),
+            })
+        })
+        .collect::<anyhow::Result<Vec<TokenEntry>>>()?;
+    let signing_key = match &auth.signing_key {
+        Some(key) => key.expose().as_bytes().to_vec(),
+        None => data_dir.signing_key()?,
+    };
+    Ok(Access::new(AccessSettings {
+        mode: match auth.mode {
+            crate::config::AuthMode::None => AccessMode::None,
+            crate::config::AuthMode::Token => AccessMode::Token,
+        },
+        tokens,
+        signing_key,
+        cors_origins: settings.server.cors_origins.clone(),
+        public_url: settings.server.public_url.clone(),
+    }))
+}
+
+fn decode_sha256(hex: &str) -> anyhow::Result<[u8; 32]> {
+    let mut digest = [0; 32];
+    for (place, byte) in digest.iter_mut().enumerate() {
+        let pair = hex.get(place * 2..place * 2 + 2).context("a SHA-256 has 64 digits")?;
+        *byte = u8::from_str_radix(pair, 16).context("a SHA-256 is hexadecimal")?;
+    }
+    Ok(digest)
+}
+
+async fn watch_log(
+    log: Arc<dyn RunLog>,
+    health: watch::Sender<LogHealth>,
+    killed: impl Future<Output = ExitStatus>,
+) -> ExitStatus {
+    tokio::pin!(killed);
+    loop {
+        let now = log.health();
+        health.send_if_modified(|known| {
+            let changed = *known != now;
+            if changed {
+                tracing::warn!(from = ?known, to = ?now, "the state of the log has changed");
+                *known = now;
+            }
+            changed
+        });
+        tokio::select! {
+            status = &mut killed => return status,
+            () = tokio::time::sleep(LOG_HEALTH_EVERY) => {}
+        }
+    }
+}
+
+/// Screens may lag; what captures and sends may not.
+fn lower_priority() {
+    // On Linux the priority is the thread's own.
+    if let Err(error) = rustix::process::setpriority_process(None, 19) {
+        tracing::warn!(%error, "the screens run at normal priority");
+    }
+}
+
+/// A viewer is a descriptor and a node is several, so the customary soft limit of 1,024 is too low.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files was not raised");
+    }
+}
+
+fn bytes(count: u64) -> anyhow::Result<usize> {
+    usize::try_from(count).context("a size does not fit this machine")
+}
+

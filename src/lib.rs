@@ -7,5 +7,8 @@ pub mod adapters;
 pub mod boot;
 pub mod cli;
 pub mod config;
+pub mod data_dir;
 pub mod entities;
 pub mod http;
+pub mod shutdown;
+pub mod telemetry;

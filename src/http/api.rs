@@ -36,6 +36,8 @@ pub struct ApiParts {
     pub instance: InstanceId,
     /// True once the service takes no new runs.
     pub draining: Arc<AtomicBool>,
+    /// Where a log was moved that could not be opened, if one was.
+    pub log_moved_aside: Option<std::path::PathBuf>,
     /// The metrics as Prometheus reads them.
     pub prometheus: Box<dyn Fn() -> String + Send + Sync>,
 }

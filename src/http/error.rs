@@ -138,6 +138,11 @@ impl ApiError {
         self.code
     }
 
+    /// True if the same request may succeed later.
+    pub fn is_passing(&self) -> bool {
+        matches!(self.code, ErrorCode::Unavailable | ErrorCode::LimitExceeded)
+    }
+
     /// The sentence for people.
     pub fn message(&self) -> &str {
         &self.message

@@ -13,6 +13,7 @@ pub mod routes;
 pub mod schema;
 pub mod sse;
 pub mod stream;
+pub mod tls;
 #[cfg(test)]
 mod service_tests;
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use rand::Rng as _;
+use rand::RngExt as _;
 use runcast_actors::ids::Seq;
 use serde::Serialize;
 

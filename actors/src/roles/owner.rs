@@ -26,6 +26,7 @@ use crate::roles::log_writer::Journal;
 use crate::roles::node::{CaptureSettings, EndReason, NodeContext};
 use crate::roles::recorder::Recorder;
 use crate::roles::run::Run;
+use crate::roles::screen::Screens;
 use crate::roles::takeover::{Survey, closing_entries, taken_over};
 use crate::run_view::FailureKind;
 
@@ -41,6 +42,8 @@ pub struct Service {
     pub history: History,
     /// What starts processes.
     pub runner: Arc<dyn Runner>,
+    /// The screens of runs.
+    pub screens: Arc<Screens>,
     /// The threads of runs.
     pub arbiters: Arc<ArbiterPool>,
     /// What is shown to operators.
@@ -206,6 +209,7 @@ impl Owner {
         if let Ok(address) = handle.ready().await {
             self.published.send_replace(Some(address));
         }
+        self.service.screens.follow(&self.claim.run);
         drop(group);
         let finished = has_ended.wait_for(|ended| *ended).await.is_ok();
         self.published.send_replace(None);
