@@ -1,0 +1,223 @@
+//! A client of the REST API that panics with the whole answer when it is not what was expected.
+
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{Client, Method};
+use serde_json::Value;
+
+use super::deadline::wait_for;
+use super::sse::SseRequest;
+
+/// How long a run of a test may take, if nothing else is said.
+pub(crate) const RUN_LIMIT: Duration = Duration::from_secs(120);
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| {
+            panic!("{error}: {} {}", self.status, String::from_utf8_lossy(&self.body))
+        })
+    }
+
+    /// This reply, if it has the status.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        let body = String::from_utf8_lossy(&self.body);
+        assert_eq!(self.status, status, "{body}");
+        self
+    }
+}
+
+/// A client of one service.
+#[derive(Clone)]
+pub(crate) struct Api {
+    http: Client,
+    base: String,
+    token: Option<String>,
+}
+
+impl Api {
+    /// Of the service at this address.
+    pub(crate) fn new(base: &str) -> Self {
+        let http = Client::builder().no_proxy().timeout(Duration::from_secs(60));
+        Self { http: http.build().expect("a client"), base: base.to_owned(), token: None }
+    }
+
+    /// The same with a token.
+    pub(crate) fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(token.to_owned());
+        self
+    }
+
+    /// Asks for a path from the root, for example `/readyz`.
+    pub(crate) async fn try_get(&self, path: &str) -> reqwest::Result<Reply> {
+        self.request(Method::GET, path, None).await
+    }
+
+    /// Asks for a path below `/api/v1`.
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.try_get(&format!("/api/v1{path}")).await.expect("an answer")
+    }
+
+    /// Sends a document to a path below `/api/v1`.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
+        let path = format!("/api/v1{path}");
+        self.request(Method::POST, &path, Some(body)).await.expect("an answer")
+    }
+
+    /// Deletes a path below `/api/v1`.
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
+        self.request(Method::DELETE, &format!("/api/v1{path}"), None).await.expect("an answer")
+    }
+
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> reqwest::Result<Reply> {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Reply { status, headers, body: response.bytes().await?.to_vec() })
+    }
+
+    /// Submits a run and gives its id.
+    pub(crate) async fn submit(&self, run: &Value) -> String {
+        let submitted = self.post("/runs", run).await.expect(201).json();
+        submitted["runId"].as_str().expect("a run id").to_owned()
+    }
+
+    /// The run with its nodes.
+    pub(crate) async fn run(&self, run: &str) -> Value {
+        self.get(&format!("/runs/{run}")).await.expect(200).json()
+    }
+
+    /// Waits until the run is as wanted.
+    pub(crate) async fn wait_run(
+        &self,
+        run: &str,
+        what: &str,
+        within: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let what = format!("run {run}: {what}");
+        wait_for(&what, within, async || {
+            let view = self.run(run).await;
+            wanted(&view).then_some(view)
+        })
+        .await
+    }
+
+    /// Waits until the run has ended.
+    pub(crate) async fn wait_ended(&self, run: &str) -> Value {
+        self.wait_run(run, "it ends", RUN_LIMIT, |view| is_terminal(&view["status"])).await
+    }
+
+    /// Waits until a node runs.
+    pub(crate) async fn wait_node_running(&self, run: &str, node: &str) -> Value {
+        self.wait_run(run, "its node runs", RUN_LIMIT, |view| {
+            node_of(view, node)["status"] == "RUNNING"
+        })
+        .await
+    }
+
+    /// Asks for the end of a run.
+    pub(crate) async fn cancel(&self, run: &str) {
+        self.post(&format!("/runs/{run}/cancel"), &Value::Null).await.expect(202);
+    }
+
+    /// One page of a console; `query` is what follows `stream=`, for example `&limit=3`.
+    pub(crate) async fn chunk_page(
+        &self,
+        run: &str,
+        node: &str,
+        stream: &str,
+        query: &str,
+    ) -> Value {
+        let path = format!("/runs/{run}/terminal/{node}?stream={stream}{query}");
+        self.get(&path).await.expect(200).json()
+    }
+
+    /// All chunks of a console that are there, page by page; each is given to `each`.
+    pub(crate) async fn each_chunk(
+        &self,
+        run: &str,
+        node: &str,
+        stream: &str,
+        limit: usize,
+        mut each: impl FnMut(&Value),
+    ) {
+        let mut after: i64 = -1;
+        loop {
+            let query = format!("&afterChunk={after}&limit={limit}");
+            let page = self.chunk_page(run, node, stream, &query).await;
+            let chunks = page["chunks"].as_array().expect("chunks");
+            chunks.iter().for_each(&mut each);
+            let next = page["nextAfterChunk"].as_i64().expect("nextAfterChunk");
+            if chunks.is_empty() && next == after {
+                return;
+            }
+            after = next;
+        }
+    }
+
+    /// All traces of a run.
+    pub(crate) async fn traces(&self, run: &str) -> Vec<Value> {
+        let mut traces = Vec::new();
+        let mut after = 0;
+        loop {
+            let path = format!("/runs/{run}/trace?after={after}&limit=1000");
+            let page = self.get(&path).await.expect(200).json();
+            let events = page["events"].as_array().expect("events");
+            if events.is_empty() {
+                return traces;
+            }
+            traces.extend(events.iter().cloned());
+            after = page["nextAfter"].as_u64().expect("nextAfter");
+        }
+    }
+
+    /// One page of events; `query` for example `after=5&waitSecs=10`.
+    pub(crate) async fn events(&self, run: &str, query: &str) -> Value {
+        self.get(&format!("/runs/{run}/events?{query}")).await.expect(200).json()
+    }
+
+    /// A stream of the run; open it with [`SseRequest::open`].
+    pub(crate) fn stream(&self, run: &str) -> SseRequest {
+        SseRequest::new(format!("{}/api/v1/runs/{run}/stream", self.base), self.token.clone())
+    }
+
+    /// A stream of one node.
+    pub(crate) fn node_stream(&self, run: &str, node: &str) -> SseRequest {
+        let url = format!("{}/api/v1/runs/{run}/terminal/{node}/stream", self.base);
+        SseRequest::new(url, self.token.clone())
+    }
+}
+
+/// True for a status that is an end.
+pub(crate) fn is_terminal(status: &Value) -> bool {
+    matches!(status.as_str(), Some("COMPLETED" | "FAILED" | "CANCELLED" | "TIMED_OUT" | "SKIPPED"))
+}
+
+/// A node of a run's view.
+#[track_caller]
+pub(crate) fn node_of<'a>(view: &'a Value, node: &str) -> &'a Value {
+    let nodes = view["nodes"].as_array().expect("nodes");
+    nodes.iter().find(|found| found["ref"] == node).unwrap_or_else(|| panic!("no node {node}"))
+}

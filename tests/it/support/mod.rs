@@ -1,0 +1,9 @@
+//! What the tests share: the service as a process, clients of its API, and programs to run.
+#![allow(dead_code, reason = "a face for all tests; not each part is used in every state of them")]
+
+pub(crate) mod api;
+pub(crate) mod collect;
+pub(crate) mod deadline;
+pub(crate) mod programs;
+pub(crate) mod service;
+pub(crate) mod sse;

@@ -1,0 +1,246 @@
+//! The service as a process of its own, in a directory of its own, on a free port.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::api::Api;
+use super::deadline::wait_for;
+
+/// How long a start may take on a busy machine.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long a stop may take beside its drain.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// Bytes of the log that a failed test shows.
+const SHOWN_LOG_BYTES: usize = 8 * 1024;
+
+/// How a service is started.
+pub(crate) struct ServiceBuilder {
+    config: String,
+    environment: Vec<(String, String)>,
+    data_dir: Option<PathBuf>,
+}
+
+impl ServiceBuilder {
+    /// Adds TOML to the configuration, for example `[sse]\nkeep_alive_secs = 1`.
+    pub(crate) fn config(mut self, toml: &str) -> Self {
+        writeln!(self.config, "{toml}").expect("writing to memory");
+        self
+    }
+
+    /// Adds a variable to the environment of the service.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Uses this data directory instead of a fresh one.
+    pub(crate) fn data_dir(mut self, path: &Path) -> Self {
+        self.data_dir = Some(path.to_owned());
+        self
+    }
+
+    /// Starts the service and waits until it is ready.
+    pub(crate) async fn start(self) -> Service {
+        let mut service = self.prepare();
+        service.restart().await;
+        service
+    }
+
+    /// Everything but the start; for services that are expected to refuse it.
+    pub(crate) fn prepare(self) -> Service {
+        let directory = TempDir::with_prefix("runcast-it-").expect("a temporary directory");
+        let config_path = directory.path().join("config.toml");
+        let head = "[telemetry]\nlog_format = \"json\"\n";
+        std::fs::write(&config_path, format!("{head}{}", self.config)).expect("the configuration");
+        let data_dir = self.data_dir.unwrap_or_else(|| directory.path().join("data"));
+        Service {
+            data_dir,
+            config_path,
+            environment: self.environment,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            child: None,
+            starts: 0,
+            directory,
+        }
+    }
+}
+
+/// A service that runs, or ran. Killed when it is dropped.
+pub(crate) struct Service {
+    data_dir: PathBuf,
+    config_path: PathBuf,
+    environment: Vec<(String, String)>,
+    address: SocketAddr,
+    child: Option<Child>,
+    starts: usize,
+    directory: TempDir,
+}
+
+impl Service {
+    /// A service with the default configuration.
+    pub(crate) async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// A service with some configuration.
+    pub(crate) fn builder() -> ServiceBuilder {
+        ServiceBuilder { config: String::new(), environment: Vec::new(), data_dir: None }
+    }
+
+    /// Starts the process without waiting for anything.
+    pub(crate) fn spawn(&mut self) {
+        assert!(self.child.is_none(), "the service runs already");
+        self.starts += 1;
+        let log = File::create(self.log_path()).expect("the log of the service");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runcast"));
+        command.arg("serve").arg("--config").arg(&self.config_path);
+        command.arg("--data-dir").arg(&self.data_dir);
+        command.arg("--listen").arg(self.address.to_string());
+        // What the developer has set must not change what is tested.
+        for (name, _) in std::env::vars_os() {
+            let is_ours = name.to_str().is_some_and(|name| {
+                name.starts_with("RUNCAST") || name == "DATABASE_URL" || name == "RUST_LOG"
+            });
+            if is_ours {
+                command.env_remove(name);
+            }
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.child = Some(command.spawn().expect("the service starts"));
+    }
+
+    /// Starts the process, on the same port if it ran before, and waits until it is ready.
+    pub(crate) async fn restart(&mut self) {
+        self.spawn();
+        self.wait_ready().await;
+    }
+
+    /// Waits until the service answers that it is ready.
+    pub(crate) async fn wait_ready(&mut self) {
+        let log_path = self.log_path();
+        let child = self.child.as_mut().expect("the service was started");
+        let address = wait_for("the service listens", START_LIMIT, async || {
+            let ended = child.try_wait().expect("the state of the service");
+            let log = read_log(&log_path);
+            assert!(ended.is_none(), "the service ended at its start: {ended:?}\n{log}");
+            log.lines().find_map(listen_address)
+        })
+        .await;
+        self.address = address;
+        let api = self.api();
+        wait_for("the service is ready", START_LIMIT, async || {
+            (api.try_get("/readyz").await.ok()?.status == 200).then_some(())
+        })
+        .await;
+    }
+
+    /// The address without a path.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A client.
+    pub(crate) fn api(&self) -> Api {
+        Api::new(&self.url())
+    }
+
+    /// The data directory.
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// The id of the process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the service runs").id()
+    }
+
+    /// Memory of the process that is resident, in bytes.
+    pub(crate) fn rss_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("the process is there");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB")).expect("VmRSS");
+        kib.trim().parse::<u64>().expect("a number") * 1024
+    }
+
+    /// Ends the process as `kill -9` does, and waits until it is gone.
+    pub(crate) fn kill9(&mut self) {
+        let mut child = self.child.take().expect("the service runs");
+        child.kill().expect("KILL is sent");
+        child.wait().expect("the end of the service");
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.pid()).expect("a pid")).expect("a pid");
+        kill_process(pid, signal).expect("the signal is sent");
+    }
+
+    /// Asks the process to stop and waits for its end.
+    pub(crate) async fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait_exit(STOP_LIMIT).await
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) async fn wait_exit(&mut self, within: Duration) -> ExitStatus {
+        let child = self.child.as_mut().expect("the service was started");
+        let status = wait_for("the service ends", within, async || {
+            child.try_wait().expect("the state of the service")
+        })
+        .await;
+        self.child = None;
+        status
+    }
+
+    /// What the process has logged since its last start.
+    pub(crate) fn log(&self) -> String {
+        read_log(&self.log_path())
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.path().join(format!("service-{}.log", self.starts))
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            let log = self.log();
+            let mut from = log.len().saturating_sub(SHOWN_LOG_BYTES);
+            while !log.is_char_boundary(from) {
+                from += 1;
+            }
+            eprintln!("--- log of the service, start {}:\n{}", self.starts, &log[from..]);
+        }
+    }
+}
+
+fn read_log(path: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+}
+
+fn listen_address(line: &str) -> Option<SocketAddr> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let fields = line.get("fields")?;
+    (fields["message"] == "runcast serves").then_some(())?;
+    fields["address"].as_str()?.parse().ok()
+}
