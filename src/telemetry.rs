@@ -1,5 +1,6 @@
 //! Logs and metrics of the process.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -42,10 +43,12 @@ impl Prometheus {
 pub fn start(settings: &TelemetrySettings) -> anyhow::Result<Prometheus> {
     let level = settings.log_level.as_str();
     // RUST_LOG is for developers; what else the process links may warn.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new(format!("warn,runcast={level},runcast_actors={level}"))
-    });
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(format!("warn,runcast={level},runcast_actors={level}")));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match settings.log_format {
         LogFormat::Json => log.json().init(),
         LogFormat::Text => log.with_target(false).init(),

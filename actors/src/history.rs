@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::entry::{Body, Entry, TraceKind};
 use crate::ids::{RunKey, Seq};
+use crate::live_runs::{LiveRuns, apply};
 use crate::ports::{LogError, Page, RunLog, RunStore, StoreError, StoredRun, Wake};
-use crate::run_view::Progress;
 
 /// Reads runs.
 #[derive(Clone)]
 pub struct History {
     log: Arc<dyn RunLog>,
     store: Arc<dyn RunStore>,
+    /// What this process owns.
+    live: LiveRuns,
     /// Whether the rows of a run know more than its log, asked once a run: only a crash of the machine
     /// or a damaged log can cause it, never this process.
     rows_ahead: Arc<Mutex<HashMap<RunKey, bool>>>,
@@ -73,11 +75,14 @@ const VIEW_READ_BYTES: usize = 1024 * 1024;
 impl History {
     /// Over this log and these rows.
     pub fn new(log: Arc<dyn RunLog>, store: Arc<dyn RunStore>) -> Self {
-        Self { log, store, rows_ahead: Arc::default() }
+        Self { log, store, live: LiveRuns::default(), rows_ahead: Arc::default() }
     }
 
     /// The run as of the tail of its log; `view.last_seq` says up to which entry it is true.
     pub async fn run(&self, run: &RunKey) -> Result<Option<StoredRun>, HistoryError> {
+        if let Some(stored) = self.live.get(run) {
+            return Ok(Some(stored));
+        }
         let Some(mut stored) = self.store.find(run).await? else { return Ok(None) };
         if stored.purged || stored.view.status.is_terminal() {
             return Ok(Some(stored));
@@ -94,6 +99,11 @@ impl History {
                 return Ok(Some(stored));
             }
         }
+    }
+
+    /// The runs that this process owns.
+    pub fn live(&self) -> &LiveRuns {
+        &self.live
     }
 
     /// What stands after the cursor, at most `limit` bytes of memory cost, but at least one item if there is one.
@@ -214,30 +224,6 @@ fn continued_from(entry: &Entry) -> Option<Seq> {
         return None;
     }
     trace.data.as_ref()?.get("continuesSeq")?.as_u64().map(Seq)
-}
-
-/// Brings the rows' view up to an entry of the log.
-fn apply(stored: &mut StoredRun, entry: &Entry) {
-    let Body::Status(change) = &entry.body else { return };
-    let nodes = stored.view.nodes.take().map(|mut nodes| {
-        if let Some(changed) = &change.node {
-            let place = nodes.iter_mut().find(|node| node.node_ref == changed.node_ref);
-            if let Some(node) = place {
-                *node = changed.clone();
-            }
-        }
-        nodes
-    });
-    let (metadata, links) =
-        (std::mem::take(&mut stored.view.metadata), std::mem::take(&mut stored.view.links));
-    stored.view = change.run.clone();
-    if let Some(nodes) = &nodes {
-        stored.view.progress = Progress::of(nodes);
-    }
-    // Metadata and links are changed in the rows, so theirs are the newest.
-    stored.view.metadata = metadata;
-    stored.view.links = links;
-    stored.view.nodes = nodes;
 }
 
 #[cfg(test)]

@@ -67,7 +67,8 @@ impl Survey {
                 let entry = match item {
                     Item::Entry(entry) => entry,
                     Item::Gap(gap) => {
-                        metrics::counter!("runcast_gaps_total", "reason" => gap.reason).increment(1);
+                        metrics::counter!("runcast_gaps_total", "reason" => gap.reason)
+                            .increment(1);
                         continue;
                     }
                 };
