@@ -100,7 +100,7 @@ mod tests {
         let runs = LiveRuns::default();
         let run = run_key("r");
         let stored = || {
-            let submission = submission("r");
+            let submission = submission("r", "t");
             StoredRun {
                 view: submission.queued_view(crate::moment::Timestamp(0)),
                 spec: submission.spec,
