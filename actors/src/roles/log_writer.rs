@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::entry::Entry;
+use crate::entry::{Body, Entry};
 use crate::flow::capture_gate::CaptureGate;
 use crate::flow::draft::Draft;
 use crate::flow::inbox::Inbox;
@@ -104,6 +104,10 @@ impl Journal {
         let mut state = self.lock();
         for draft in drafts {
             let entry = Arc::new(state.sequencer.number(draft.body));
+            if let Body::Trace(event) = &entry.body {
+                let level = event.level.as_str();
+                metrics::counter!("runcast_trace_events_total", "level" => level).increment(1);
+            }
             state.unacknowledged.push_back((entry, draft.permit));
         }
     }

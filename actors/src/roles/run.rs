@@ -276,13 +276,6 @@ impl Run {
     }
 
     fn push_trace(&self, event: TraceEvent) {
-        let level = match event.level {
-            Level::Debug => "debug",
-            Level::Info => "info",
-            Level::Warn => "warn",
-            Level::Error => "error",
-        };
-        metrics::counter!("runcast_trace_events_total", "level" => level).increment(1);
         self.context.inbox.push(Draft::trace(event));
     }
 
