@@ -291,7 +291,10 @@ impl Run {
 
     fn command(&self, node_ref: &NodeRef, command: NodeControl) -> Result<(), ControlError> {
         let commands = self.commands.get(node_ref).ok_or(ControlError::NodeNotRunning)?;
-        commands.try_send(command).map_err(|_| ControlError::Busy)
+        commands.try_send(command).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => ControlError::Busy,
+            mpsc::error::TrySendError::Closed(_) => ControlError::NodeNotRunning,
+        })
     }
 }
 
