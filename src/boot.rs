@@ -71,15 +71,18 @@ pub fn serve(settings: Settings) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.server.listen)
         .with_context(|| format!("cannot listen on {}", settings.server.listen))?;
     let shutdown = Arc::new(tokio::sync::Notify::new());
-    let result = System::new().block_on(async {
-        let requested = shutdown.clone();
-        actix_web::rt::spawn(async move {
-            stop_requested().await;
-            requested.notify_one();
-        });
-        run(listener, settings, prometheus, clients.handle(), async move { shutdown.notified().await })
+    let result =
+        System::new().block_on(async {
+            let requested = shutdown.clone();
+            actix_web::rt::spawn(async move {
+                stop_requested().await;
+                requested.notify_one();
+            });
+            run(listener, settings, prometheus, clients.handle(), async move {
+                shutdown.notified().await
+            })
             .await
-    });
+        });
     clients.shutdown_timeout(Duration::from_secs(2));
     result
 }
@@ -141,8 +144,7 @@ pub async fn run(
     let painters = Arc::new(ArbiterPool::with_thread_start(1, "screens", lower_priority)?);
     let history = History::new(log.clone(), store.clone());
     let (health, log_health) = watch::channel(log.health());
-    let screens =
-        Screens::new(history.clone(), painters.clone(), observers.clone(), root.clone());
+    let screens = Screens::new(history.clone(), painters.clone(), observers.clone(), root.clone());
     let service = Arc::new(Service {
         instance: instance.clone(),
         log: log.clone(),
@@ -176,7 +178,8 @@ pub async fn run(
     };
     let manager = core.spawn_actor(&arbiters.pick(0), spec).ready().await?;
     // What this instance owned before it was stopped or killed is brought to its end first.
-    let own = store.leases().await?.into_iter().filter(|lease| lease.owner.as_ref() == Some(&instance));
+    let own =
+        store.leases().await?.into_iter().filter(|lease| lease.owner.as_ref() == Some(&instance));
     manager.send(TakeOver(own.collect())).await?;
     let keeper = Arc::new(LeaseKeeper {
         instance: instance.clone(),
@@ -205,8 +208,7 @@ pub async fn run(
         closing: is_closing,
     };
     let not_ready = Arc::new(AtomicBool::new(false));
-    let control =
-        Arc::new(LocalRunControl::new(manager.clone(), service.clone(), is_draining));
+    let control = Arc::new(LocalRunControl::new(manager.clone(), service.clone(), is_draining));
     let api = Api::new(ApiParts {
         store: store.clone(),
         log: log.clone(),
@@ -269,7 +271,9 @@ fn http_server(
     .max_connections(CONNECTIONS_PER_THREAD)
     .shutdown_timeout(5);
     let server = match (&settings.server.tls_cert, &settings.server.tls_key) {
-        (Some(cert), Some(key)) => server.listen_rustls_0_23(listener, crate::http::tls::load(cert, key)?)?,
+        (Some(cert), Some(key)) => {
+            server.listen_rustls_0_23(listener, crate::http::tls::load(cert, key)?)?
+        }
         _ => server.listen(listener)?,
     };
     Ok(server.run())
@@ -320,11 +324,7 @@ fn access(settings: &Settings, data_dir: &DataDir) -> anyhow::Result<Access> {
             Ok(TokenEntry {
                 sha256: decode_sha256(token.sha256.expose())?,
                 tenant: token.tenant.parse()?,
-                scopes: token
-                    .scopes
-                    .iter()
-                    .map(|scope| scope.parse())
-                    .collect::<Result<_, _>>()?,
+                scopes: token.scopes.iter().map(|scope| scope.parse()).collect::<Result<_, _>>()?,
                 user: token.user.clone(),
                 projects: token.projects.clone(),
             })
@@ -400,4 +400,3 @@ fn raise_open_files() {
 fn bytes(count: u64) -> anyhow::Result<usize> {
     usize::try_from(count).context("a size does not fit this machine")
 }
-

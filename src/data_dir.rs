@@ -29,7 +29,9 @@ impl DataDir {
             .open(path.join("lock"))
             .with_context(|| format!("cannot write into the directory {shown}"))?;
         if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            bail!("another runcast uses the data directory {shown}; stop it, or choose another one with --data-dir");
+            bail!(
+                "another runcast uses the data directory {shown}; stop it, or choose another one with --data-dir"
+            );
         }
         Ok(Self { path: path.to_owned(), _lock: lock })
     }

@@ -1,5 +1,6 @@
 //! Logs and metrics of the process.
 
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -38,14 +39,68 @@ impl Prometheus {
     }
 }
 
+/// Counters, which stand at 0 from the start so that their first increase is seen, with what they count.
+const COUNTERS: [(&str, &str); 8] = [
+    ("runcast_capture_chunks_total", "Chunks read from terminals"),
+    ("runcast_capture_bytes_total", "Bytes read from terminals"),
+    ("runcast_capture_paused_seconds_total", "Time that terminals waited for room"),
+    ("runcast_stream_events_published_total", "Events encoded for viewers, once for all of a run"),
+    ("runcast_stream_events_delivered_total", "Events given to viewers"),
+    ("runcast_gaps_total", "Stretches of a run that were lost, by reason"),
+    ("runcast_trace_events_total", "Trace events, by level"),
+    ("runcast_actor_restarts_total", "Restarts of actors after a fault, by actor"),
+];
+
+/// Gauges, with what they show.
+const GAUGES: [(&str, &str); 3] = [
+    ("runcast_log_bytes", "Bytes of the log on the disk, about"),
+    ("runcast_stream_subscribers_active", "Viewers that are connected"),
+    ("runcast_memory_bytes", "Memory of the process, by component"),
+];
+
+/// Distributions, with what they show.
+const HISTOGRAMS: [(&str, &str); 3] = [
+    (
+        "runcast_log_append_seconds",
+        "From the handing over of entries until the log has acknowledged them",
+    ),
+    (
+        "runcast_stream_latency_seconds",
+        "From the reading of output until it is encoded for viewers",
+    ),
+    (
+        "runcast_http_request_seconds",
+        "Time of requests, without streams, by method, route and status",
+    ),
+];
+
+fn describe() {
+    for (name, text) in COUNTERS {
+        metrics::describe_counter!(name, text);
+    }
+    for (name, text) in GAUGES {
+        metrics::describe_gauge!(name, text);
+    }
+    for (name, text) in HISTOGRAMS {
+        metrics::describe_histogram!(name, metrics::Unit::Seconds, text);
+    }
+    for (name, _) in &COUNTERS[..5] {
+        metrics::counter!(*name).absolute(0);
+    }
+    metrics::counter!("runcast_gaps_total", "reason" => "lost").absolute(0);
+    metrics::gauge!("runcast_stream_subscribers_active").set(0.0);
+}
+
 /// Begins to log and to count.
 pub fn start(settings: &TelemetrySettings) -> anyhow::Result<Prometheus> {
     let level = settings.log_level.as_str();
     // RUST_LOG is for developers; what else the process links may warn.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new(format!("warn,runcast={level},runcast_actors={level}"))
-    });
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(format!("warn,runcast={level},runcast_actors={level}")));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match settings.log_format {
         LogFormat::Json => log.json().init(),
         LogFormat::Text => log.with_target(false).init(),
@@ -56,6 +111,7 @@ pub fn start(settings: &TelemetrySettings) -> anyhow::Result<Prometheus> {
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder)
         .map_err(|_| anyhow::anyhow!("metrics were started twice"))?;
+    describe();
     let upkeep = handle.clone();
     std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
         loop {

@@ -148,6 +148,18 @@ pub enum Level {
     Error,
 }
 
+impl Level {
+    /// The name as it stands in events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// A piece of one stream of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chunk {

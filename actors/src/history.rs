@@ -3,18 +3,24 @@
 //! Entries come from the log. What the log does not hold any more is looked for among the recorded
 //! rows, which have every `status` and `trace`; what exists nowhere is told as a [`Gap`], never left out.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::entry::{Body, Entry, TraceKind};
 use crate::ids::{RunKey, Seq};
+use crate::live_runs::{LiveRuns, apply};
 use crate::ports::{LogError, Page, RunLog, RunStore, StoreError, StoredRun, Wake};
-use crate::run_view::Progress;
 
 /// Reads runs.
 #[derive(Clone)]
 pub struct History {
     log: Arc<dyn RunLog>,
     store: Arc<dyn RunStore>,
+    /// What this process owns.
+    live: LiveRuns,
+    /// Whether the rows of a run know more than its log, asked once a run: only a crash of the machine
+    /// or a damaged log can cause it, never this process.
+    rows_ahead: Arc<Mutex<HashMap<RunKey, bool>>>,
 }
 
 /// A stretch of a run's history.
@@ -61,17 +67,22 @@ pub enum HistoryError {
 
 /// How many rows are read at once where the log has a hole.
 const ROWS_PER_READ: u32 = 500;
+/// Of how many runs it is remembered whether their rows know more than their log.
+const RUNS_REMEMBERED: usize = 10_000;
 /// How much of the log is looked through at once for changes that the rows do not have yet.
 const VIEW_READ_BYTES: usize = 1024 * 1024;
 
 impl History {
     /// Over this log and these rows.
     pub fn new(log: Arc<dyn RunLog>, store: Arc<dyn RunStore>) -> Self {
-        Self { log, store }
+        Self { log, store, live: LiveRuns::default(), rows_ahead: Arc::default() }
     }
 
     /// The run as of the tail of its log; `view.last_seq` says up to which entry it is true.
     pub async fn run(&self, run: &RunKey) -> Result<Option<StoredRun>, HistoryError> {
+        if let Some(stored) = self.live.get(run) {
+            return Ok(Some(stored));
+        }
         let Some(mut stored) = self.store.find(run).await? else { return Ok(None) };
         if stored.purged || stored.view.status.is_terminal() {
             return Ok(Some(stored));
@@ -90,6 +101,11 @@ impl History {
         }
     }
 
+    /// The runs that this process owns.
+    pub fn live(&self) -> &LiveRuns {
+        &self.live
+    }
+
     /// What stands after the cursor, at most `limit` bytes of memory cost, but at least one item if there is one.
     pub async fn read(
         &self,
@@ -98,7 +114,7 @@ impl History {
         limit: usize,
     ) -> Result<Stretch, HistoryError> {
         let page = self.log.read(run, after, limit).await?;
-        if follows(after, &page) {
+        if follows(after, &page) && !self.are_rows_ahead(run).await? {
             let through = page.entries.last().map_or(after, |entry| entry.seq);
             let items = page.entries.into_iter().map(Item::Entry).collect();
             return Ok(Stretch { items, through, tail: page.tail });
@@ -114,6 +130,29 @@ impl History {
     /// Wakes when the run has grown. Register first, then read, then wait.
     pub fn follow(&self, run: &RunKey) -> Wake {
         self.log.follow(run)
+    }
+
+    async fn are_rows_ahead(&self, run: &RunKey) -> Result<bool, HistoryError> {
+        if let Some(known) = self.lock_rows_ahead().get(run) {
+            return Ok(*known);
+        }
+        let tail = self.tail(run).await?;
+        let Some(stored) = self.store.find(run).await? else { return Ok(false) };
+        let ahead = !stored.purged && stored.view.last_seq > self.tail(run).await?.max(tail);
+        if ahead {
+            let (recorded, tail) = (stored.view.last_seq, tail);
+            tracing::error!(%run, %recorded, %tail, "the log has lost entries that were recorded");
+        }
+        let mut known = self.lock_rows_ahead();
+        if known.len() >= RUNS_REMEMBERED {
+            known.clear();
+        }
+        known.insert(run.clone(), ahead);
+        Ok(ahead)
+    }
+
+    fn lock_rows_ahead(&self) -> MutexGuard<'_, HashMap<RunKey, bool>> {
+        self.rows_ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn read_around_a_hole(
@@ -185,30 +224,6 @@ fn continued_from(entry: &Entry) -> Option<Seq> {
         return None;
     }
     trace.data.as_ref()?.get("continuesSeq")?.as_u64().map(Seq)
-}
-
-/// Brings the rows' view up to an entry of the log.
-fn apply(stored: &mut StoredRun, entry: &Entry) {
-    let Body::Status(change) = &entry.body else { return };
-    let nodes = stored.view.nodes.take().map(|mut nodes| {
-        if let Some(changed) = &change.node {
-            let place = nodes.iter_mut().find(|node| node.node_ref == changed.node_ref);
-            if let Some(node) = place {
-                *node = changed.clone();
-            }
-        }
-        nodes
-    });
-    let (metadata, links) =
-        (std::mem::take(&mut stored.view.metadata), std::mem::take(&mut stored.view.links));
-    stored.view = change.run.clone();
-    if let Some(nodes) = &nodes {
-        stored.view.progress = Progress::of(nodes);
-    }
-    // Metadata and links are changed in the rows, so theirs are the newest.
-    stored.view.metadata = metadata;
-    stored.view.links = links;
-    stored.view.nodes = nodes;
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod flow;
 pub mod history;
 pub mod ids;
 pub mod kernel;
+pub mod live_runs;
 pub mod messages;
 pub mod moment;
 pub mod ports;

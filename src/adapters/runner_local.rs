@@ -88,7 +88,9 @@ impl Runner for LocalRunner {
         let killing = move || process_group::kill_leftovers(&identity);
         match tokio::task::spawn_blocking(killing).await {
             Ok(0) => {}
-            Ok(count) => tracing::warn!(pid = identity.pid, count, "leftover processes were killed"),
+            Ok(count) => {
+                tracing::warn!(pid = identity.pid, count, "leftover processes were killed")
+            }
             Err(error) => tracing::error!(%error, "leftover processes were not killed"),
         }
     }

@@ -11,10 +11,10 @@ mod position_cache;
 pub mod request_id;
 pub mod routes;
 pub mod schema;
-pub mod sse;
-pub mod stream;
-pub mod tls;
 #[cfg(test)]
 mod service_tests;
+pub mod sse;
+pub mod stream;
 #[cfg(test)]
 mod testing;
+pub mod tls;

@@ -26,7 +26,7 @@ use runcast_actors::ports::{
 use runcast_actors::run_spec::{RunSpec, TerminalSpec};
 use runcast_actors::run_view::{
     Failure, FailureKind, Link, NodeStatus, NodeView, Progress, RecordingCounts, RunStatus,
-    RunView, TerminalMode, TerminalView,
+    RunView, StreamFinal, TerminalMode, TerminalView,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -116,6 +116,16 @@ pub(crate) fn full_run() -> RunView {
         exit_code: Some(1),
         signal: Some(9),
         failure: Some(failure()),
+        totals: vec![StreamFinal {
+            stream: StreamName::Pty,
+            totals: StreamTotals {
+                chunks: 3,
+                bytes: 2,
+                sha256: "00".repeat(32),
+                complete: true,
+                truncated: true,
+            },
+        }],
     };
     RunView {
         run_id: "r".parse().expect("valid"),
@@ -196,6 +206,7 @@ fn view_of(submission: &Submission) -> RunView {
         exit_code: None,
         signal: None,
         failure: None,
+        totals: Vec::new(),
     });
     RunView {
         run_id: submission.run.run.clone(),
@@ -455,6 +466,7 @@ pub(crate) fn fixture(mode: AccessMode, log: LogHealth) -> Fixture {
         default_terminal: TERMINAL,
         instance: "instance-1".parse().expect("valid"),
         draining: draining.clone(),
+        log_moved_aside: None,
         prometheus: Box::new(|| "runcast_up 1\n".to_owned()),
     });
     Fixture { api: actix_web::web::Data::new(api), store, log, control, draining }

@@ -107,7 +107,15 @@ impl Frame {
             serde_json::to_writer(out, &data).expect("writing to memory");
         });
         let event = EventName::Gap;
-        Self { seq: gap.to, event, node_ref: None, stream: None, ends: Ends::Nothing, text, data_start }
+        Self {
+            seq: gap.to,
+            event,
+            node_ref: None,
+            stream: None,
+            ends: Ends::Nothing,
+            text,
+            data_start,
+        }
     }
 
     /// The whole event.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::entry::Entry;
+use crate::entry::{Body, Entry};
 use crate::flow::capture_gate::CaptureGate;
 use crate::flow::draft::Draft;
 use crate::flow::inbox::Inbox;
@@ -19,6 +19,7 @@ use crate::flow::permits::BytePermit;
 use crate::flow::sequencer::Sequencer;
 use crate::ids::{Epoch, RunKey, Seq};
 use crate::kernel::{ExitStatus, KillSwitch};
+use crate::live_runs::LiveRun;
 use crate::ports::{LogError, RunLog};
 
 /// Bytes of one append, at most.
@@ -38,6 +39,7 @@ pub struct Journal {
     state: Mutex<State>,
     acknowledged: watch::Sender<Acknowledged>,
     group: KillSwitch,
+    live: LiveRun,
 }
 
 /// Up to where the log has acknowledged.
@@ -62,10 +64,11 @@ impl Journal {
         gate: CaptureGate,
         sequencer: Sequencer,
         group: KillSwitch,
+        live: LiveRun,
     ) -> Self {
         let acknowledged = watch::Sender::new(Acknowledged { seq: sequencer.last(), count: 0 });
         let state = Mutex::new(State { sequencer, unacknowledged: VecDeque::new() });
-        Self { run, epoch, log, inbox, gate, state, acknowledged, group }
+        Self { run, epoch, log, inbox, gate, state, acknowledged, group, live }
     }
 
     /// Waits until everything that was pushed before this call is acknowledged, and tells the last number.
@@ -101,6 +104,10 @@ impl Journal {
         let mut state = self.lock();
         for draft in drafts {
             let entry = Arc::new(state.sequencer.number(draft.body));
+            if let Body::Trace(event) = &entry.body {
+                let level = event.level.as_str();
+                metrics::counter!("runcast_trace_events_total", "level" => level).increment(1);
+            }
             state.unacknowledged.push_back((entry, draft.permit));
         }
     }
@@ -129,6 +136,7 @@ impl Journal {
                 }
             }
         }
+        self.live.acknowledged(&batch);
         self.gate.appended(bytes);
         self.lock().unacknowledged.drain(..count);
         self.acknowledged.send_modify(|acknowledged| {

@@ -152,15 +152,19 @@ impl Owner {
         if !is_fresh {
             closing_entries(&survey, self.cause).into_iter().for_each(|draft| inbox.push(draft));
         }
-        let Survey { sequencer, .. } = survey;
+        let mut stored = self.claim.stored.clone();
+        stored.view = survey.view;
+        stored.view.last_seq = last_known;
+        let live = history.live().begin(run.clone(), stored);
         let journal = Arc::new(Journal::new(
             run.clone(),
             self.claim.epoch,
             log.clone(),
             inbox.clone(),
             gate.clone(),
-            sequencer,
+            survey.sequencer,
             self.group()?.0.kill_switch().clone(),
+            live,
         ));
         self.spawn_writer(&journal)?;
         if is_fresh {

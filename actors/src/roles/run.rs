@@ -276,13 +276,6 @@ impl Run {
     }
 
     fn push_trace(&self, event: TraceEvent) {
-        let level = match event.level {
-            Level::Debug => "debug",
-            Level::Info => "info",
-            Level::Warn => "warn",
-            Level::Error => "error",
-        };
-        metrics::counter!("runcast_trace_events_total", "level" => level).increment(1);
         self.context.inbox.push(Draft::trace(event));
     }
 
@@ -298,7 +291,10 @@ impl Run {
 
     fn command(&self, node_ref: &NodeRef, command: NodeControl) -> Result<(), ControlError> {
         let commands = self.commands.get(node_ref).ok_or(ControlError::NodeNotRunning)?;
-        commands.try_send(command).map_err(|_| ControlError::Busy)
+        commands.try_send(command).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => ControlError::Busy,
+            mpsc::error::TrySendError::Closed(_) => ControlError::NodeNotRunning,
+        })
     }
 }
 

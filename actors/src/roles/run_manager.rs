@@ -330,6 +330,7 @@ impl RunControl for LocalRunControl {
     }
 
     fn run_annotated(&self, run: &RunKey, annotation: Annotation) {
+        self.service.history.live().annotate(run, &annotation);
         let (manager, run) = (self.manager.clone(), run.clone());
         tokio::spawn(async move {
             if let Ok(Some(address)) = manager.send(GetRun(run)).await {

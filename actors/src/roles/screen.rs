@@ -22,7 +22,7 @@ use crate::kernel::{
 use crate::screen::{FrozenTerminal, Keyframe, KeyframePlace, KeyframeRing, VirtualTerminal};
 
 /// Bytes of history that are fed between two looks at the requests.
-const READ_BYTES: usize = 128 * 1024;
+const READ_BYTES: usize = 64 * 1024;
 /// Requests that may wait.
 const REQUESTS: usize = 64;
 /// A terminal without output for this long keeps its repaint instead of its cells.
@@ -122,9 +122,9 @@ impl Screens {
         Arc::new(Self { history, arbiters, observers, root, runs: Mutex::default() })
     }
 
-    /// Begins to follow a run, so that its screens are there when somebody asks.
+    /// Begins to follow a run that begins now, so that its screens are there when somebody asks.
     pub fn follow(self: &Arc<Self>, run: &RunKey) {
-        self.requests(run);
+        self.requests(run, true);
     }
 
     /// The run's screens as of now. `nodes` selects; `scrollback` is the number of lines wanted above each.
@@ -134,7 +134,7 @@ impl Screens {
         wanted: impl Fn(&NodeRef) -> bool,
         scrollback: usize,
     ) -> Result<Snapshot, SnapshotError> {
-        let requests = self.requests(run);
+        let requests = self.requests(run, false);
         let (request, answer) = oneshot::channel();
         requests.try_send(request).map_err(|_| SnapshotError::Busy)?;
         let mut screens = answer.await.map_err(|_| SnapshotError::Busy)?;
@@ -142,7 +142,7 @@ impl Screens {
         self.compose(run, screens, scrollback).await
     }
 
-    fn requests(self: &Arc<Self>, run: &RunKey) -> mpsc::Sender<Request> {
+    fn requests(self: &Arc<Self>, run: &RunKey, begins_now: bool) -> mpsc::Sender<Request> {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(followed) = runs.get(run).filter(|followed| !followed.requests.is_closed()) {
             return followed.requests.clone();
@@ -159,7 +159,10 @@ impl Screens {
         run.hash(&mut hasher);
         let policy = RestartPolicy::OnFault(Backoff::default());
         let arbiter = self.arbiters.pick(hasher.finish());
-        group.spawn_task("Screen", policy, &arbiter, move |_| screen.clone().paint());
+        group.spawn_task("Screen", policy, &arbiter, move |child| {
+            // What begins later, or again, first catches up with what is there.
+            screen.clone().paint(begins_now && child.incarnation == 1)
+        });
         runs.insert(run.clone(), Followed { requests: requests.clone(), group });
         requests
     }
@@ -286,7 +289,7 @@ struct Screen {
 }
 
 impl Screen {
-    async fn paint(self: Arc<Self>) -> ExitStatus {
+    async fn paint(self: Arc<Self>, mut answers: bool) -> ExitStatus {
         let mut requests = self.requests.lock().await;
         let mut wake = self.history.follow(&self.run);
         let mut painting = Painting::default();
@@ -299,11 +302,9 @@ impl Screen {
             let caught_up = stretch.items.is_empty();
             painting.absorb(&stretch.items);
             painting.seq = stretch.through;
-            // A snapshot that is far behind would make its viewer read the rest anyway; one that is
-            // asked for while the beginning is read waits until the end is reached.
-            while painting.is_near(stretch.tail)
-                && let Ok(request) = requests.try_recv()
-            {
+            // It may lag behind a busy terminal and answers all the same: the viewer reads on from there.
+            answers |= painting.is_near(stretch.tail);
+            while answers && let Ok(request) = requests.try_recv() {
                 asked_at = Instant::now();
                 let _ = request.send(painting.screens());
             }
@@ -313,7 +314,7 @@ impl Screen {
             }
             tokio::select! {
                 () = wake.changed() => {}
-                request = requests.recv() => {
+                request = requests.recv(), if answers => {
                     asked_at = Instant::now();
                     if let Some(request) = request {
                         let _ = request.send(painting.screens());

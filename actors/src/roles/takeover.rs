@@ -64,7 +64,14 @@ impl Survey {
                 break;
             }
             for item in &stretch.items {
-                let Item::Entry(entry) = item else { continue };
+                let entry = match item {
+                    Item::Entry(entry) => entry,
+                    Item::Gap(gap) => {
+                        metrics::counter!("runcast_gaps_total", "reason" => gap.reason)
+                            .increment(1);
+                        continue;
+                    }
+                };
                 survey.bytes += entry.memory_cost() as u64;
                 survey.sequencer.absorb(entry);
                 survey.absorb(&entry.body, &mut processes);

@@ -45,6 +45,10 @@ pub struct Readiness {
     /// The stores it has, by name: `database`, `log`.
     #[schema(value_type = BTreeMap<String, StoreReadiness>)]
     pub stores: BTreeMap<&'static str, StoreReadiness>,
+    /// Where a damaged log was moved at the start, if one was: runs of that log have gaps.
+    #[serde(rename = "logMovedAside", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub log_moved_aside: Option<std::path::PathBuf>,
 }
 
 /// How a store is.
@@ -118,6 +122,7 @@ pub(crate) async fn readyz(api: web::Data<Api>) -> HttpResponse {
         Ok(Err(_)) | Err(_) => StoreState::Down,
     };
     let log = match api.log.health() {
+        LogHealth::Up if api.log_moved_aside.is_some() => StoreState::Degraded,
         LogHealth::Up => StoreState::Up,
         LogHealth::LowOnDisk => StoreState::Degraded,
         LogHealth::Down => StoreState::Down,
@@ -129,7 +134,13 @@ pub(crate) async fn readyz(api: web::Data<Api>) -> HttpResponse {
         ("log", api.store_states.note("log", log)),
     ]);
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
-    response.json(Readiness { ready, draining, instance: api.instance.clone(), stores })
+    response.json(Readiness {
+        ready,
+        draining,
+        instance: api.instance.clone(),
+        stores,
+        log_moved_aside: api.log_moved_aside.clone(),
+    })
 }
 
 /// The metrics as Prometheus reads them; beyond loopback they need the scope `metrics`.

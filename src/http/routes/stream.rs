@@ -138,7 +138,11 @@ async fn open(
         let micros = at.0.saturating_sub(runcast_actors::moment::Timestamp::now().0);
         Instant::now() + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
     });
-    let several = options.filter.nodes().map_or(view.progress.total as usize, std::collections::BTreeSet::len) > 1;
+    let several = options
+        .filter
+        .nodes()
+        .map_or(view.progress.total as usize, std::collections::BTreeSet::len)
+        > 1;
     let writer = Writer::new(&options, several);
     // Lines are computed from the beginning of their stream, whatever the cursor.
     let begin = match (options.format, options.begin) {
@@ -186,7 +190,8 @@ fn come_back_later(options: &StreamOptions, error: &ApiError) -> HttpResponse {
 }
 
 fn unknown_node(view: &RunView, filter: &Filter) -> Option<NodeRef> {
-    let known = |node_ref: &NodeRef| view.nodes.iter().flatten().any(|node| node.node_ref == *node_ref);
+    let known =
+        |node_ref: &NodeRef| view.nodes.iter().flatten().any(|node| node.node_ref == *node_ref);
     filter.nodes()?.iter().find(|node_ref| !known(node_ref)).cloned()
 }
 
@@ -224,7 +229,9 @@ impl Writer {
         let lines = |style| Self::Lines(Box::new(LineWriter::new(style, cursor, options.tail)));
         match options.format {
             Format::Sse => Self::Sse,
-            Format::Ndjson => Self::Ndjson { tail: options.tail.map(|most| (most, VecDeque::new())) },
+            Format::Ndjson => {
+                Self::Ndjson { tail: options.tail.map(|most| (most, VecDeque::new())) }
+            }
             Format::Lines => lines(LineStyle::Events),
             Format::Text => lines(LineStyle::Text { prefixed: several_nodes }),
         }
@@ -338,10 +345,7 @@ async fn page(
             has_ended |= frame.ends == Ends::Run;
             if filter.passes(&frame) {
                 bytes += frame.text().len();
-                events.push(PageEvent {
-                    event: frame.event.as_str(),
-                    data: encoders::raw(&frame),
-                });
+                events.push(PageEvent { event: frame.event.as_str(), data: encoders::raw(&frame) });
             }
         }
         let live = through >= stretch.tail;

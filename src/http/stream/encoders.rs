@@ -51,9 +51,8 @@ pub fn sse(part: &Part) -> Vec<Bytes> {
 
 /// Parts as a JSON document a line: `{"event","data"}`.
 pub fn ndjson(part: &Part) -> Vec<Bytes> {
-    let line = |name: &str, data: &str| {
-        Bytes::from(format!("{{\"event\":\"{name}\",\"data\":{data}}}\n"))
-    };
+    let line =
+        |name: &str, data: &str| Bytes::from(format!("{{\"event\":\"{name}\",\"data\":{data}}}\n"));
     match part {
         Part::Events(frames) => frames.iter().map(|frame| ndjson_frame(frame)).collect(),
         Part::SnapshotChunk(frame) => vec![ndjson_frame(frame)],

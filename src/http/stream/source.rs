@@ -101,7 +101,10 @@ impl Done {
             let node_ref = node.node_ref.clone();
             node.totals
                 .iter()
-                .map(move |totals| DoneStream { node_ref: node_ref.clone(), totals: totals.clone() })
+                .map(move |totals| DoneStream {
+                    node_ref: node_ref.clone(),
+                    totals: totals.clone(),
+                })
                 .collect::<Vec<_>>()
         };
         let nodes = view.nodes.iter().flatten();
@@ -249,7 +252,11 @@ impl Source {
         self.follow(following).await
     }
 
-    async fn show(&mut self, mut snapshot: Box<Snapshot>, live_at: Seq) -> Result<Option<Part>, Passing> {
+    async fn show(
+        &mut self,
+        mut snapshot: Box<Snapshot>,
+        live_at: Seq,
+    ) -> Result<Option<Part>, Passing> {
         let part = if let Some(terminal) = snapshot.terminals.pop() {
             Part::Snapshot(snapshot.seq, Box::new(terminal))
         } else if let Some(item) = snapshot.pipe_chunks.pop() {
@@ -268,8 +275,7 @@ impl Source {
             WatchError::TooManyViewers(error) => Passing::new(error.to_string()),
             WatchError::History(error) => history(error),
         })?;
-        let following =
-            Following {
+        let following = Following {
             viewer,
             live_at: Some(live_at),
             told: cursor,
