@@ -188,7 +188,7 @@ pub async fn run(
         lease: service.lease,
     });
     let policy = RestartPolicy::OnFault(Backoff::default());
-    core.spawn_task("LeaseKeeper", policy, &arbiters.pick(1), move |_| keeper.clone().keep());
+    core.spawn_follower("LeaseKeeper", policy, &arbiters.pick(1), move |_| keeper.clone().keep());
 
     let window_bytes = bytes(settings.sse.window_bytes)?;
     let brokers = Brokers::new(

@@ -1,5 +1,7 @@
 //! The harness itself: a service starts, runs, is killed, starts again and stops.
 
+use std::time::{Duration, Instant};
+
 use crate::support::collect::Collected;
 use crate::support::programs::{pty, run_of};
 use crate::support::service::Service;
@@ -22,5 +24,7 @@ async fn a_service_starts_runs_is_killed_starts_again_and_stops() {
     again.read(&mut service.api().stream(&run).open().await).await;
     again.assert_same(&seen);
 
+    let asked = Instant::now();
     assert!(service.stop().await.success());
+    assert!(asked.elapsed() < Duration::from_secs(3), "nothing runs, so nothing is waited for");
 }

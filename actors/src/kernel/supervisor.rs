@@ -114,6 +114,31 @@ impl Supervisor {
         TaskHandle { name, kill_switch, ended }
     }
 
+    /// The same for a task that has nothing to finish: when it is to end, it is dropped where it waits.
+    pub fn spawn_follower<F, Fut>(
+        &self,
+        name: &'static str,
+        policy: RestartPolicy,
+        arbiter: &ArbiterHandle,
+        factory: F,
+    ) -> TaskHandle
+    where
+        F: Fn(ChildContext) -> Fut + Send + 'static,
+        Fut: Future<Output = ExitStatus> + 'static,
+    {
+        self.spawn_task(name, policy, arbiter, move |child| {
+            let killed = child.killed();
+            let following = factory(child);
+            async move {
+                tokio::select! {
+                    biased;
+                    status = following => status,
+                    reason = killed => reason.of_the_killed(),
+                }
+            }
+        })
+    }
+
     /// How many children have not ended for good.
     pub fn children(&self) -> usize {
         *self.running.borrow()

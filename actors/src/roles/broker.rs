@@ -124,7 +124,7 @@ impl Brokers {
             RestartPolicy::OnFault(Backoff { max_restarts: u32::MAX, ..Backoff::default() });
         // Not on the thread that captures the run, where there is another one.
         let hash = run.to_string().len() as u64 + 1;
-        group.spawn_task("Broker", policy, &self.arbiters.pick(hash), move |_| {
+        group.spawn_follower("Broker", policy, &self.arbiters.pick(hash), move |_| {
             broker.clone().follow()
         });
         Watched { window, viewers, group }

@@ -94,7 +94,7 @@ pub fn own(service: &Arc<Service>, claim: Claim, cause: FailureKind) -> OwnedRun
         published,
     });
     let arbiter = service.arbiter_of(&owner.claim.run);
-    group.spawn_task("Owner", RestartPolicy::Never, &arbiter, move |_| owner.clone().own());
+    group.spawn_follower("Owner", RestartPolicy::Never, &arbiter, move |_| owner.clone().own());
     OwnedRun { group, run }
 }
 
@@ -228,7 +228,7 @@ impl Owner {
         let (group, arbiter) = self.group()?;
         let journal = journal.clone();
         let policy = RestartPolicy::OnFault(Backoff::default());
-        group.spawn_task("LogWriter", policy, &arbiter, move |_| journal.clone().write());
+        group.spawn_follower("LogWriter", policy, &arbiter, move |_| journal.clone().write());
         Ok(())
     }
 
@@ -243,7 +243,7 @@ impl Owner {
             group: group.kill_switch().clone(),
         });
         let policy = RestartPolicy::OnFault(Backoff::default());
-        group.spawn_task("Recorder", policy, &arbiter, move |_| recorder.clone().follow());
+        group.spawn_follower("Recorder", policy, &arbiter, move |_| recorder.clone().follow());
         Ok(())
     }
 

@@ -159,7 +159,7 @@ impl Screens {
         run.hash(&mut hasher);
         let policy = RestartPolicy::OnFault(Backoff::default());
         let arbiter = self.arbiters.pick(hasher.finish());
-        group.spawn_task("Screen", policy, &arbiter, move |child| {
+        group.spawn_follower("Screen", policy, &arbiter, move |child| {
             // What begins later, or again, first catches up with what is there.
             screen.clone().paint(begins_now && child.incarnation == 1)
         });

@@ -167,6 +167,16 @@ async fn a_stop_waits_for_the_work_and_for_no_longer_than_the_grace() {
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
+async fn a_follower_is_dropped_at_once() {
+    let (group, _) = group();
+    let here = ArbiterHandle::current();
+    group.spawn_follower("follower", restarts(1), &here, |_| pending::<ExitStatus>());
+    let asked = Instant::now();
+    assert_eq!(soon(group.stop()).await, ExitStatus::Stopped);
+    assert_eq!(asked.elapsed(), Duration::ZERO, "it has nothing to finish");
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
 async fn nothing_runs_again_after_a_stop() {
     let (group, observers) = group();
     let here = ArbiterHandle::current();
