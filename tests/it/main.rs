@@ -1,6 +1,10 @@
 //! The service through its public face: the real binary, real processes, real sockets.
 
 mod cursor;
+mod drain;
 mod exact_bytes;
+mod formats;
 mod service_life;
+mod slow_viewer;
+mod snapshot;
 mod support;
