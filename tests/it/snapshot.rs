@@ -24,7 +24,7 @@ const JOINS: u64 = 200;
 /// How many do so at one time.
 const AT_ONCE: usize = 6;
 
-/// Draws for about ten seconds what a late viewer gets wrong most easily: the alternate screen and back,
+/// Draws until it is ended what a late viewer gets wrong most easily: the alternate screen and back,
 /// scroll regions, colours, wide characters, saved cursors, inserted and deleted lines, wrapped lines.
 /// Sequences and characters are cut by writes and pauses.
 const FULL_SCREEN: &str = r#"
@@ -38,7 +38,7 @@ const FULL_SCREEN: &str = r#"
             syswrite(STDOUT, $part);
             select(undef, undef, undef, 0.0015) if rand() < 0.4;
         } }
-    for my $round (1 .. 40) {
+    for my $round (1 .. 1000) {
         if ($round % 4 == 1) { out("\e[?1049h\e[2J\e[?25l") }
         if ($round % 4 == 0) { out("\e[r\e[?25h\e[?1049l"); out("line $round.$_ $words[$_ % @words]\n") for 1 .. 12 }
         my $top = 1 + int(rand 10); my $bottom = $top + 5 + int(rand 14);
@@ -54,7 +54,6 @@ const FULL_SCREEN: &str = r#"
         }
         out("\e[?2004h") if $round == 10; out("\e[?1000h") if $round == 20; out("\e[?2004l") if $round == 30;
     }
-    out("\e[?1049l\e[rthe end\n");
 "#;
 
 /// What a terminal shows.
@@ -241,7 +240,8 @@ async fn p5_joining_in_the_middle_shows_what_everybody_sees() {
     let places: std::collections::BTreeSet<u64> =
         joined.iter().map(|(join, _)| join.snapshot_seq).collect();
     println!(
-        "{} joins at {} places, {in_alternate} on the alternate screen; latency p50 {:?}, max {:?}",
+        "{} events, {} joins at {} places, {in_alternate} on the alternate screen; latency p50 {:?}, max {:?}",
+        reference.events.len(),
         joined.len(),
         places.len(),
         latencies[latencies.len() / 2],
