@@ -191,7 +191,8 @@ impl Node {
         let last = self.spec.retries + 1;
         for number in 1..=last {
             let attempt = self.run_attempt(number, life).await;
-            life.truncated = attempt.truncated;
+            // One stream over all attempts: what any of them left is missing in it.
+            life.truncated |= attempt.truncated;
             if attempt.number == last || !attempt.outcome.may_retry() {
                 return attempt.outcome;
             }
