@@ -150,7 +150,11 @@ impl Run {
         // Tasks of their own: an actor polls all its futures whenever one of them wakes.
         self.tasks.spawn_local(async move {
             if let Err(panic) = AssertUnwindSafe(node.run()).catch_unwind().await {
-                let message = panic.downcast_ref::<&str>().copied().unwrap_or("no message");
+                let message = panic
+                    .downcast_ref::<&str>()
+                    .copied()
+                    .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+                    .unwrap_or("no message");
                 group.kill(ExitStatus::failed(format!("a node panicked: {message}")));
             }
         });
@@ -231,12 +235,7 @@ impl Run {
         self.view.status = status;
         self.view.finished_at = Some(now);
         self.view.failure.clone_from(&failure);
-        let (kind, level) = match status {
-            RunStatus::Completed => (TraceKind::RunCompleted, Level::Info),
-            RunStatus::Cancelled => (TraceKind::RunCancelled, Level::Warn),
-            RunStatus::TimedOut => (TraceKind::RunTimedOut, Level::Error),
-            _ => (TraceKind::RunFailed, Level::Error),
-        };
+        let (kind, level) = end_of(status);
         let message = failure
             .as_ref()
             .map_or_else(|| "the run has completed".to_owned(), |failure| failure.message.clone());
@@ -317,6 +316,16 @@ fn trace(kind: TraceKind, level: Level, message: &str, timestamp: Timestamp) -> 
     }
 }
 
+/// What the trace says of the end of a run.
+pub(crate) fn end_of(status: RunStatus) -> (TraceKind, Level) {
+    match status {
+        RunStatus::Completed => (TraceKind::RunCompleted, Level::Info),
+        RunStatus::Cancelled => (TraceKind::RunCancelled, Level::Warn),
+        RunStatus::TimedOut => (TraceKind::RunTimedOut, Level::Error),
+        _ => (TraceKind::RunFailed, Level::Error),
+    }
+}
+
 /// What a node is after it was ended from outside.
 fn ended_by(reason: EndReason) -> (NodeStatus, Failure) {
     let (status, kind, message) = match reason {
@@ -334,12 +343,26 @@ fn ended_by(reason: EndReason) -> (NodeStatus, Failure) {
     (status, Failure { kind, message: message.to_owned() })
 }
 
-/// What a run is when all its nodes have ended by themselves.
+/// What a run is when all its nodes have ended and nobody remembers a reason to end it: a node that
+/// was ended from outside tells that reason.
 pub(crate) fn verdict_of_nodes(nodes: &[NodeView]) -> (RunStatus, Option<Failure>) {
-    let failed = nodes.iter().find_map(|node| {
-        let broke = matches!(node.status, NodeStatus::Failed | NodeStatus::TimedOut);
-        broke.then_some(node.failure.as_ref()?).map(|failure| (node, failure))
-    });
+    let ended_from_outside = nodes.iter().filter(|node| node.status == NodeStatus::Cancelled);
+    if let Some(failure) = ended_from_outside.filter_map(|node| node.failure.clone()).next() {
+        let status = match failure.kind {
+            FailureKind::Timeout => RunStatus::TimedOut,
+            _ => RunStatus::Cancelled,
+        };
+        return (status, Some(failure));
+    }
+    let first = |wanted: &[NodeStatus]| {
+        nodes.iter().filter(|node| wanted.contains(&node.status)).find_map(|node| {
+            let failure = node.failure.as_ref()?;
+            Some((node, failure))
+        })
+    };
+    // Without a node that broke, one that was skipped was lost before it could start.
+    let failed = first(&[NodeStatus::Failed, NodeStatus::TimedOut])
+        .or_else(|| first(&[NodeStatus::Skipped]));
     match failed {
         None => (RunStatus::Completed, None),
         Some((node, failure)) => {

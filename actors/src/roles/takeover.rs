@@ -19,7 +19,7 @@ use crate::ids::{NodeRef, Seq, StreamKey};
 use crate::moment::{Moment, Timestamp};
 use crate::ports::Claim;
 use crate::roles::node::NodeOutcome;
-use crate::roles::run::{judge, verdict_of_nodes};
+use crate::roles::run::{end_of, judge, verdict_of_nodes};
 use crate::run_view::{Failure, FailureKind, NodeStatus, NodeView, Progress, RunStatus, RunView};
 
 /// Bytes of history that are read at once.
@@ -156,11 +156,7 @@ pub fn closing_entries(survey: &Survey, cause: FailureKind) -> Vec<Draft> {
         Some(failure) => (RunStatus::Failed, failure),
         None => verdict_of_nodes(&nodes),
     };
-    let kind = match status {
-        RunStatus::Completed => TraceKind::RunCompleted,
-        _ => TraceKind::RunFailed,
-    };
-    let level = if status == RunStatus::Completed { Level::Info } else { Level::Error };
+    let (kind, level) = end_of(status);
     let message = failure.as_ref().map_or("the run has completed", |failure| &failure.message);
     let mut event = trace(kind, level, message);
     event.error.clone_from(&failure);
