@@ -14,3 +14,6 @@ pub mod run;
 pub mod run_manager;
 pub mod screen;
 pub mod takeover;
+
+#[cfg(test)]
+mod tests;
