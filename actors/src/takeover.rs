@@ -19,8 +19,8 @@ use crate::ids::{NodeRef, Seq, StreamKey};
 use crate::moment::{Moment, Timestamp};
 use crate::ports::Claim;
 use crate::roles::node::NodeOutcome;
-use crate::roles::run::{end_of, judge, verdict_of_nodes};
 use crate::run_view::{Failure, FailureKind, NodeStatus, NodeView, Progress, RunStatus, RunView};
+use crate::verdict::{end_of, judge, verdict_of_nodes};
 
 /// Bytes of history that are read at once.
 const READ_BYTES: usize = 1024 * 1024;
