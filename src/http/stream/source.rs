@@ -227,7 +227,13 @@ impl Source {
     }
 
     async fn begin(&mut self, view: &RunView) -> Result<Option<Part>, Passing> {
-        let live_at = self.api.history.tail(&self.run).await.map_err(history)?.max(view.last_seq);
+        let live_at = self
+            .api
+            .history
+            .tail(&self.run)
+            .await
+            .map_err(|error| history(&error))?
+            .max(view.last_seq);
         let cursor = match self.begin {
             Begin::After(seq) => seq,
             Begin::Start => Seq::START,
@@ -238,7 +244,7 @@ impl Source {
                 let snapshot = self.streaming.screens.snapshot(&self.run, wanted, self.scrollback);
                 let mut snapshot = snapshot.await.map_err(|error| match error {
                     SnapshotError::Busy => Passing::new("the screens of the run are busy"),
-                    SnapshotError::History(error) => history(error),
+                    SnapshotError::History(error) => history(&error),
                 })?;
                 // They are taken from the end of the lists.
                 snapshot.terminals.reverse();
@@ -273,7 +279,7 @@ impl Source {
         let watching = self.streaming.brokers.watch(&self.run, cursor).await;
         let viewer = watching.map_err(|error| match error {
             WatchError::TooManyViewers(error) => Passing::new(error.to_string()),
-            WatchError::History(error) => history(error),
+            WatchError::History(error) => history(&error),
         })?;
         let following = Following {
             viewer,
@@ -315,7 +321,7 @@ impl Source {
                     return Err(Passing::new("the credential has expired"));
                 }
                 () = tokio::time::sleep_until(self.ends_at) => return Ok(Some(Part::ComeBack(None))),
-                frames = following.viewer.next(PULL_BYTES) => frames.map_err(history)?,
+                frames = following.viewer.next(PULL_BYTES) => frames.map_err(|error| history(&error))?,
                 () = tokio::time::sleep_until(quiet_until) => {
                     let cursor = following.viewer.cursor();
                     let part = if cursor > following.told {
@@ -375,7 +381,7 @@ impl Source {
     }
 
     async fn view(&self) -> Result<RunView, Passing> {
-        let found = self.api.history.run(&self.run).await.map_err(history)?;
+        let found = self.api.history.run(&self.run).await.map_err(|error| history(&error))?;
         let stored = found.filter(|stored| !stored.purged);
         stored.map(|stored| stored.view).ok_or_else(|| Passing::new("the run is gone"))
     }
@@ -385,7 +391,7 @@ fn node<'a>(view: &'a RunView, node_ref: &NodeRef) -> Option<&'a NodeView> {
     view.nodes.iter().flatten().find(|node| node.node_ref == *node_ref)
 }
 
-fn history(error: HistoryError) -> Passing {
+fn history(error: &HistoryError) -> Passing {
     tracing::warn!(%error, "a stream ends: the run cannot be read");
     match error {
         HistoryError::Log(_) => Passing::new("the log is away"),
