@@ -219,6 +219,20 @@ impl SseClient {
         }
     }
 
+    /// Reads about so many bytes, not one more is parsed, and gives what was finished in them; true
+    /// if the stream has ended before.
+    pub(crate) async fn read_bytes(&mut self, most: usize) -> (Vec<Message>, bool) {
+        let mut messages = Vec::new();
+        let mut left = most;
+        while left > 0 {
+            let Some(bytes) = self.next_bytes().await else { return (messages, true) };
+            let taken = bytes.len().min(left);
+            self.parser.push(&bytes[..taken], |message| messages.push(message));
+            left -= taken;
+        }
+        (messages, false)
+    }
+
     /// The next event, past comments and cursors.
     pub(crate) async fn next_event(&mut self) -> Option<Event> {
         loop {
