@@ -4,8 +4,8 @@
 //! figure stands beside a plain drain of a terminal where there is one to compare with. The exit code is 1 if
 //! a check fails: a hash, a gap, a byte that is missing. A figure that is not reached is only said.
 //!
-//! Environment: `FULL=1` measures with the sizes of the document (default: smaller ones), `ROUNDS` says how
-//! often, `MEGABYTES` how much one flood is.
+//! Environment: `FULL=1` takes the large sizes, `ROUNDS` says how often, `MEGABYTES` how much one flood is,
+//! `STAMPS` how many lines are timed, `RUNCAST_BIN` which other build is measured, for a comparison.
 
 #![expect(clippy::cast_precision_loss, reason = "figures, not counters")]
 

@@ -20,7 +20,7 @@ const NODES: u64 = 100;
 /// How long they may take to be there, and to end.
 const WITHIN: Duration = Duration::from_secs(60);
 /// How long the memory may take to settle.
-const SETTLE: Duration = Duration::from_secs(20);
+const SETTLE: Duration = Duration::from_secs(30);
 
 /// Measures both in a service of its own.
 pub(crate) fn measure(scale: &Scale, report: &mut Report) -> anyhow::Result<()> {

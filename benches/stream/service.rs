@@ -72,7 +72,8 @@ pub(crate) struct Service {
 impl Service {
     /// Starts it over the data of the place and waits until it serves.
     pub(crate) fn start(place: &Place) -> anyhow::Result<Self> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_runcast"))
+        let other = std::env::var_os("RUNCAST_BIN");
+        let mut child = Command::new(other.unwrap_or(env!("CARGO_BIN_EXE_runcast").into()))
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(place.path().join("data"))
             .env("NO_COLOR", "1")
@@ -173,9 +174,10 @@ impl Service {
         Ok((field("VmRSS:")?, field("VmHWM:")?))
     }
 
-    /// Resident memory in KiB once it has stayed the same for two seconds, or at the deadline.
+    /// Resident memory in KiB once it has stayed the same for eight seconds (an idle terminal gives its
+    /// cells back after five), or at the deadline.
     pub(crate) fn settled_kib(&self, within: Duration) -> anyhow::Result<u64> {
-        const SAMPLES: usize = 8;
+        const SAMPLES: usize = 32;
         const SAME_KIB: u64 = 256;
         let deadline = Instant::now() + within;
         let mut samples = Vec::new();

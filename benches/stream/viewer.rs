@@ -6,19 +6,23 @@
 use std::collections::HashMap;
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::Simd;
+use base64::engine::general_purpose::PAD;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::chunked::Chunked;
 use crate::generator::hex;
 
+/// The fastest decoder there is, as a browser has it.
+static BASE64: LazyLock<Simd> = LazyLock::new(|| Simd::standard(PAD));
 /// What one read takes.
-const READ_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 256 * 1024;
 /// Silence after which a viewer gives up; the service sends a comment every 15 s.
 const SILENCE: Duration = Duration::from_secs(60);
 /// The number of an entry within its epoch.
@@ -158,18 +162,30 @@ struct Stream {
 impl Events {
     fn feed(&mut self, part: &[u8]) -> anyhow::Result<()> {
         self.shared_bytes += part.len() as u64;
+        if self.buffer.is_empty() {
+            // Most events arrive whole, and are taken from where they were received.
+            let taken = self.take_whole(part)?;
+            self.buffer.extend_from_slice(&part[taken..]);
+            return Ok(());
+        }
         self.buffer.extend_from_slice(part);
         let mut buffer = std::mem::take(&mut self.buffer);
-        let mut start = 0;
-        // Ends with an empty line; data is one line, so the search jumps over the payload.
-        while let Some(end) = self.event_end(&buffer, start) {
-            self.event(&buffer[start..end])?;
-            start = end;
-        }
-        buffer.drain(..start);
-        self.searched = self.searched.saturating_sub(start);
+        let taken = self.take_whole(&buffer)?;
+        buffer.drain(..taken);
         self.buffer = buffer;
         Ok(())
+    }
+
+    /// Takes every event that is whole; how many bytes they are.
+    fn take_whole(&mut self, bytes: &[u8]) -> anyhow::Result<usize> {
+        let mut start = 0;
+        // Ends with an empty line; data is one line, so the search jumps over the payload.
+        while let Some(end) = self.event_end(bytes, start) {
+            self.event(&bytes[start..end])?;
+            start = end;
+        }
+        self.searched = self.searched.saturating_sub(start);
+        Ok(start)
     }
 
     /// The place behind the empty line that ends the event which begins at `start`.
@@ -247,7 +263,7 @@ impl Events {
         let payload = &data[kind + PAYLOAD.len()..];
         let end = find(payload, b'"').context("a payload without an end")?;
         self.decoded.clear();
-        STANDARD.decode_vec(&payload[..end], &mut self.decoded)?;
+        BASE64.decode_vec(&payload[..end], &mut self.decoded)?;
         if !self.streams.contains_key(key) {
             self.streams.insert(key.to_vec(), Stream::default());
         }
