@@ -170,7 +170,8 @@ pub async fn run(
     let (draining, is_draining) = watch::channel(false);
     let (count, held) = watch::channel(0);
     let managed = service.clone();
-    let max_runs = settings.runners.local.max_parallel as usize;
+    let local = &settings.runners.local;
+    let max_runs = if local.enabled { local.max_parallel as usize } else { 0 };
     let spec = ChildSpec {
         name: "RunManager",
         policy: RestartPolicy::Never,

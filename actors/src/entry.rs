@@ -33,8 +33,17 @@ impl Entry {
         const STRUCT_COST: usize = 256;
         const VIEW_COST: usize = 1024;
         match &self.body {
-            Body::Status(_) => VIEW_COST,
-            Body::Trace(trace) => STRUCT_COST + trace.message.len(),
+            Body::Status(change) => {
+                VIEW_COST
+                    + change.run.memory_cost()
+                    + change.node.as_ref().map_or(0, NodeView::memory_cost)
+            }
+            Body::Trace(trace) => {
+                STRUCT_COST
+                    + trace.message.len()
+                    + trace.output_summary.as_ref().map_or(0, String::len)
+                    + trace.data.as_ref().map_or(0, json_cost)
+            }
             Body::Terminal(_) => STRUCT_COST + self.payload_len(),
         }
     }
@@ -47,6 +56,20 @@ impl Entry {
             Body::Terminal(chunk) => Some(&chunk.node_ref),
         }
     }
+}
+
+/// What a JSON value takes in memory, about.
+pub(crate) fn json_cost(value: &Value) -> usize {
+    const VALUE_COST: usize = 32;
+    let content = match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(json_cost).sum(),
+        Value::Object(members) => {
+            members.iter().map(|(key, value)| key.len() + VALUE_COST + json_cost(value)).sum()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    VALUE_COST + content
 }
 
 /// What an entry says.

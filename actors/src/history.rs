@@ -164,25 +164,36 @@ impl History {
         after: Seq,
         page: Page,
     ) -> Result<Stretch, HistoryError> {
-        let rows = self.store.history(run, after, ROWS_PER_READ).await?;
-        let rows_end_here = rows.len() < ROWS_PER_READ as usize;
-        let last_row = rows.last().map(|entry| entry.seq);
-        // Beyond the last row that was read there may be more rows, so the log must wait for them.
-        let log_may_reach = if rows_end_here { Seq::MAX } else { last_row.unwrap_or(Seq::MAX) };
-        let tail = page.tail.max(last_row.unwrap_or_default());
-        let mut merged: Vec<Arc<Entry>> = rows.into_iter().map(Arc::new).collect();
-        merged.extend(page.entries.into_iter().filter(|entry| entry.seq <= log_may_reach));
-        merged.sort_by_key(|entry| entry.seq);
-        merged.dedup_by_key(|entry| entry.seq);
+        let mut rows = self.store.history(run, after, ROWS_PER_READ).await?;
+        let are_all_rows = rows.len() < ROWS_PER_READ as usize;
+        let mut entries = page.entries;
+        // Each of the two was cut somewhere; beyond the earlier cut the other must wait.
+        if let Some(last) = entries.last().map(|entry| entry.seq)
+            && last < page.tail
+        {
+            rows.retain(|row| row.seq <= last);
+        } else if !are_all_rows && let Some(last) = rows.last().map(|row| row.seq) {
+            entries.retain(|entry| entry.seq <= last);
+        }
+        let is_all_of_the_log = entries.last().is_none_or(|entry| entry.seq >= page.tail);
+        let tail = page.tail.max(rows.last().map(|row| row.seq).unwrap_or_default());
+        entries.extend(rows.into_iter().map(Arc::new));
+        entries.sort_by_key(|entry| entry.seq);
+        entries.dedup_by_key(|entry| entry.seq);
 
-        let mut items = Vec::with_capacity(merged.len());
+        let mut items = Vec::with_capacity(entries.len());
         let mut cursor = after;
-        for entry in merged {
+        for entry in entries {
             if let Some(gap) = gap_before(cursor, &entry) {
                 items.push(Item::Gap(gap));
             }
             cursor = entry.seq;
             items.push(Item::Entry(entry));
+        }
+        // What the log once had and cannot give any more, at its very end.
+        if is_all_of_the_log && are_all_rows && cursor < page.tail {
+            items.push(Item::Gap(Gap { from: cursor.next(), to: page.tail, reason: "lost" }));
+            cursor = page.tail;
         }
         Ok(Stretch { items, through: cursor, tail })
     }

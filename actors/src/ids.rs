@@ -1,6 +1,7 @@
 //! Names and positions: who a run is, and where in its log something stands.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -134,6 +135,13 @@ impl fmt::Display for RunKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.tenant, self.run)
     }
+}
+
+/// The number by which a run is placed on a thread.
+pub fn hash_of(run: &RunKey) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    run.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// How often the run has changed hands; the database raises it at each takeover. The first claim is 0.

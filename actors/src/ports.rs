@@ -156,7 +156,8 @@ pub trait RunStore: Send + Sync {
     /// Recorded trace entries that match, in order, at most `limit`.
     async fn traces(&self, run: &RunKey, query: &TraceQuery) -> Result<Vec<Entry>, StoreError>;
 
-    /// Takes up to `limit` queued runs for `owner`, oldest first. A run is handed to one owner only.
+    /// Takes up to `limit` queued runs for `owner`: those that somebody wants to end first, then the
+    /// oldest. A run is handed to one owner only.
     async fn claim(
         &self,
         owner: &InstanceId,
@@ -461,6 +462,9 @@ pub trait NodeProcess {
 
     /// Gives its terminal another size.
     fn resize(&mut self, size: TerminalSize) -> std::io::Result<()>;
+
+    /// True if anything of its group still runs, the process itself not counted once it has ended.
+    fn has_group(&mut self) -> bool;
 
     /// Asks its whole group to end: HUP and TERM.
     fn terminate(&mut self);

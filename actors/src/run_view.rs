@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::entry::{RunnerKind, StreamTotals, TerminalSize};
+use crate::entry::{RunnerKind, StreamTotals, TerminalSize, json_cost};
 use crate::ids::{Epoch, NodeRef, RunId, Seq, StreamName, TenantId};
 use crate::moment::Timestamp;
 
@@ -59,6 +59,20 @@ pub struct RunView {
 }
 
 impl RunView {
+    /// What its texts take in memory, about; nodes are not counted.
+    pub(crate) fn memory_cost(&self) -> usize {
+        let labels: usize =
+            self.labels.iter().map(|(key, value)| key.len() + value.len() + 64).sum();
+        let metadata: usize =
+            self.metadata.iter().map(|(key, value)| key.len() + json_cost(value)).sum();
+        let links: usize = self
+            .links
+            .iter()
+            .map(|link| link.rel.len() + link.label.len() + link.url.len() + 96)
+            .sum();
+        labels + metadata + links
+    }
+
     /// The same run without its nodes.
     pub fn without_nodes(&self) -> Self {
         let mut view = self.clone();
@@ -285,6 +299,15 @@ pub struct StreamFinal {
     /// What it holds.
     #[serde(flatten)]
     pub totals: StreamTotals,
+}
+
+impl NodeView {
+    /// What its texts take in memory, about.
+    pub(crate) fn memory_cost(&self) -> usize {
+        let command: usize = self.command.iter().map(|argument| argument.len() + 24).sum();
+        let failure = self.failure.as_ref().map_or(0, |failure| failure.message.len());
+        command + failure + self.depends_on.len() * 16 + self.totals.len() * 128
+    }
 }
 
 /// How a node sees its terminal.

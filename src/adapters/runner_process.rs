@@ -82,18 +82,26 @@ impl Drop for SessionLeader {
     }
 }
 
+/// The terminal of a process, as far as we keep it open.
+pub struct KeptTerminal {
+    /// Our side.
+    pub master: Arc<OwnedFd>,
+    /// The program's side, until the process has ended.
+    pub slave: Option<OwnedFd>,
+}
+
 /// A process that was started here.
 pub struct LocalProcess {
     leader: SessionLeader,
     /// Readable when the process has ended.
     pidfd: AsyncFd<Arc<OwnedFd>>,
-    terminal: Option<Arc<OwnedFd>>,
+    terminal: Option<KeptTerminal>,
     end: Option<ProcessEnd>,
 }
 
 impl LocalProcess {
-    /// Watches a process with the runtime of this thread. `terminal` is the master it keeps open.
-    pub fn new(leader: SessionLeader, terminal: Option<Arc<OwnedFd>>) -> io::Result<Self> {
+    /// Watches a process with the runtime of this thread.
+    pub fn new(leader: SessionLeader, terminal: Option<KeptTerminal>) -> io::Result<Self> {
         let pid = Pid::from_raw(leader.identity.pid)
             .ok_or_else(|| io::Error::other("a process without a number"))?;
         let pidfd = watch_readable(Arc::new(pidfd_open(pid, PidfdFlags::NONBLOCK)?))?;
@@ -124,6 +132,9 @@ impl NodeProcess for LocalProcess {
                 tracing::error!(pid, %error, "the end of a process cannot be learned");
                 ProcessEnd::Unknown
             }));
+            if let Some(terminal) = &mut self.terminal {
+                terminal.slave = None;
+            }
         }
     }
 
@@ -132,7 +143,11 @@ impl NodeProcess for LocalProcess {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "the node has no terminal"));
         };
         let size = Winsize { ws_row: size.rows, ws_col: size.cols, ws_xpixel: 0, ws_ypixel: 0 };
-        Ok(tcsetwinsize(terminal, size)?)
+        Ok(tcsetwinsize(&terminal.master, size)?)
+    }
+
+    fn has_group(&mut self) -> bool {
+        process_group::Processes::read().has_members(&self.leader.identity)
     }
 
     fn terminate(&mut self) {
@@ -148,8 +163,8 @@ impl NodeProcess for LocalProcess {
 pub struct Spawned {
     /// The process.
     pub leader: SessionLeader,
-    /// The master of its terminal, if it has one.
-    pub terminal: Option<Arc<OwnedFd>>,
+    /// Its terminal, if it has one.
+    pub terminal: Option<KeptTerminal>,
     /// Where its outputs are read.
     pub outputs: Vec<(runcast_actors::ids::StreamName, Arc<OwnedFd>)>,
 }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use pty_process::Size;
 use runcast_actors::entry::TerminalSize;
 use runcast_actors::ids::StreamName;
+use rustix::fs::{Mode, OFlags};
 
 use super::process_spawner::bind_to_service;
-use super::runner_process::{Caretakers, SessionLeader, Spawned};
+use super::runner_process::{Caretakers, KeptTerminal, SessionLeader, Spawned};
 
 /// Starts the program as the leader of a session whose terminal has this size. Runs on the
 /// spawner's thread: the terminal is marked close-on-exec only after it was opened.
@@ -21,6 +22,11 @@ pub(super) fn spawn(
 ) -> io::Result<Spawned> {
     let (master, slave) = pty_process::blocking::open().map_err(into_io)?;
     master.resize(Size::new(size.rows, size.cols)).map_err(into_io)?;
+    // A program may close its terminal and open it again. As long as the leader lives we keep the
+    // terminal open, so that reading it ends when its last user is gone and not before.
+    let name = rustix::pty::ptsname(&master, Vec::new())?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let kept = rustix::fs::open(name.as_c_str(), flags, Mode::empty())?;
     bind_to_service(&mut command);
     // It makes the child lead a session with this terminal, and closes our side of the slave.
     let command = pty_process::blocking::Command::from(command);
@@ -28,7 +34,8 @@ pub(super) fn spawn(
         SessionLeader::start(caretakers.clone(), || command.spawn(slave).map_err(into_io))?;
     let master = Arc::new(OwnedFd::from(master));
     let outputs = vec![(StreamName::Pty, Arc::clone(&master))];
-    Ok(Spawned { leader, terminal: Some(master), outputs })
+    let terminal = Some(KeptTerminal { master, slave: Some(kept) });
+    Ok(Spawned { leader, terminal, outputs })
 }
 
 fn into_io(error: pty_process::Error) -> io::Error {

@@ -267,6 +267,7 @@ impl From<ControlError> for ApiError {
             | ControlError::NoTerminal => ErrorCode::Conflict,
             ControlError::Draining | ControlError::Busy => ErrorCode::Unavailable,
             ControlError::Store(error) => return error.into(),
+            ControlError::Log(error) => return error.into(),
         };
         match error {
             ControlError::Finished(status) => {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::capture::pauses::PauseTeller;
 use crate::entry::RunnerKind;
-use crate::flow::capture_gate::CaptureGate;
+use crate::flow::capture_gate::{CaptureGate, Closed};
 use crate::flow::coalescer::Coalescer;
 use crate::flow::draft::{Draft, DraftChunk, DraftChunkKind};
 use crate::flow::inbox::{Inbox, MIN_PERMIT_BYTES};
@@ -67,6 +67,9 @@ pub struct Captured {
 
 /// A noisy descendant that keeps the terminal is listened to for this many drain times.
 const DRAIN_LIMIT: u32 = 20;
+/// What a process has left unread waits this long after its end for room in a full log, whose run may
+/// have nobody else to make room.
+const DRAIN_WAIT: Duration = Duration::from_secs(30);
 /// What is still taken from the terminal of a process that was ended.
 const LEAVING_BYTES: usize = 256 * 1024;
 /// How long the terminal of a process that was ended may take to tell its end.
@@ -103,25 +106,35 @@ pub async fn capture(
             biased;
             _ = phase.changed() => continue,
             () = sleep_until(flush_at) => continue,
-            ready = output.readable() => if ready.is_err() { break false },
+            ready = output.readable() => if let Err(error) = ready { break failed(&context, &error) },
             () = tokio::time::sleep(context.drain), if current == Phase::Draining => break false,
         }
         let room = u32::try_from(coalescer.room()).unwrap_or(u32::MAX).max(MIN_PERMIT_BYTES);
         let asked_at = Instant::now();
+        let is_full = context.gate.closed() == Some(Closed::LogFull);
         let permit = tokio::select! {
             biased;
             permit = room_to_read(&context, room) => permit,
+            () = tokio::time::sleep(DRAIN_WAIT), if current == Phase::Draining && is_full => break true,
             () = sleep_until(flush_at) => continue,
             _ = phase.changed() => continue,
         };
         drain.waited(asked_at.elapsed());
         match read(output.as_mut(), &mut coalescer, permit) {
-            Ok(Read::End) | Err(_) => break false,
+            Ok(Read::End) => break false,
+            Err(error) => break failed(&context, &error),
             Ok(Read::Bytes | Read::Nothing) => {}
         }
     };
     flush(&context, &mut coalescer, &mut seen);
     Captured { truncated }
+}
+
+/// A terminal that cannot be read any more: what it still had is lost, and the end of the stream says so.
+fn failed(context: &CaptureContext, error: &std::io::Error) -> bool {
+    let StreamKey { node_ref, stream } = &context.stream;
+    tracing::error!(node = %node_ref, %stream, %error, "an output cannot be read");
+    true
 }
 
 /// Waits for the gate and for a permit; a wait that lasts is told.
@@ -171,7 +184,7 @@ async fn leave(
         flush(context, coalescer, seen);
         match tokio::time::timeout(LEAVING_WAIT, output.readable()).await {
             Err(_) => return true,
-            Ok(Err(_)) => return false,
+            Ok(Err(error)) => return failed(context, &error),
             Ok(Ok(())) => {}
         }
         let room = u32::try_from(coalescer.room()).unwrap_or(u32::MAX);
@@ -180,7 +193,8 @@ async fn leave(
         }
         let Some(permit) = context.budget.try_acquire(room) else { return true };
         match read(output, coalescer, permit) {
-            Ok(Read::End) | Err(_) => return false,
+            Ok(Read::End) => return false,
+            Err(error) => return failed(context, &error),
             Ok(Read::Bytes) => taken += context.max_chunk_bytes - coalescer.room(),
             Ok(Read::Nothing) => {}
         }

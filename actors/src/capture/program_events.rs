@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::entry::Level;
+use crate::flow::capture_gate::CaptureGate;
 use crate::flow::inbox::MIN_PERMIT_BYTES;
 use crate::flow::permits::{BytePermit, NodeBudget};
 use crate::ports::Output;
@@ -12,7 +13,9 @@ use crate::ports::Output;
 /// The longest line a program may write, in bytes.
 const MAX_LINE_BYTES: usize = 16 * 1024;
 /// What a read is charged until its events are acknowledged.
-const PERMIT_BYTES: u32 = 16 * MIN_PERMIT_BYTES;
+const PERMIT_BYTES: u32 = 256 * MIN_PERMIT_BYTES;
+/// What one read takes: with the permit above, each of the shortest lines has its share.
+const READ_BYTES: usize = 4096;
 /// How many reads are made for what is left when the process has ended.
 const LAST_READS: usize = 64;
 
@@ -56,7 +59,11 @@ pub struct ProgramEvents {
 }
 
 /// Waits for events, and for room for them. Cancel-safe.
-pub async fn next_events(reader: &mut Option<ProgramEvents>, budget: &NodeBudget) -> Told {
+pub async fn next_events(
+    reader: &mut Option<ProgramEvents>,
+    gate: &CaptureGate,
+    budget: &NodeBudget,
+) -> Told {
     let Some(reader) = reader.as_mut().filter(|reader| !reader.ended) else {
         return std::future::pending().await;
     };
@@ -64,6 +71,7 @@ pub async fn next_events(reader: &mut Option<ProgramEvents>, budget: &NodeBudget
         reader.ended = true;
         return Told::default();
     }
+    gate.open().await;
     let permit = budget.acquire(PERMIT_BYTES).await;
     let mut events = Vec::new();
     reader.read_once(&mut events);
@@ -90,7 +98,7 @@ impl ProgramEvents {
     }
 
     fn read_once(&mut self, events: &mut Vec<ProgramEvent>) -> bool {
-        let room = MAX_LINE_BYTES.saturating_sub(self.buffer.len()).max(1);
+        let room = MAX_LINE_BYTES.saturating_sub(self.buffer.len()).clamp(1, READ_BYTES);
         match self.output.try_read(&mut self.buffer, room) {
             Ok(None) => return false,
             Ok(Some(0)) | Err(_) => {

@@ -49,6 +49,16 @@ impl Inbox {
         }
     }
 
+    /// How many entries wait.
+    pub fn len(&self) -> usize {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).drafts.len()
+    }
+
+    /// True if nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// How many entries were ever pushed.
     pub fn ever_pushed(&self) -> u64 {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).ever_pushed

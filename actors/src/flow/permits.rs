@@ -23,9 +23,11 @@ impl CaptureBudget {
 
     /// The room of one node (`capture.in_flight_bytes`) within the room of the process.
     pub fn node(&self, capacity: usize) -> NodeBudget {
+        let capacity = capacity.min(self.capacity);
         NodeBudget {
             process: self.process.clone(),
-            node: Arc::new(Semaphore::new(capacity.min(self.capacity))),
+            node: Arc::new(Semaphore::new(capacity)),
+            capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
         }
     }
 
@@ -40,11 +42,13 @@ impl CaptureBudget {
 pub struct NodeBudget {
     process: Arc<Semaphore>,
     node: Arc<Semaphore>,
+    capacity: u32,
 }
 
 impl NodeBudget {
-    /// Waits for room for `bytes`, which must not exceed the room of a node. Cancel-safe.
+    /// Waits for room for `bytes`, at most the room of a node. Cancel-safe.
     pub async fn acquire(&self, bytes: u32) -> BytePermit {
+        let bytes = bytes.min(self.capacity);
         let closed = "the semaphores of a budget are never closed";
         let node = self.node.clone().acquire_many_owned(bytes).await.expect(closed);
         let process = self.process.clone().acquire_many_owned(bytes).await.expect(closed);

@@ -76,6 +76,13 @@ impl Window {
             return WindowRead::Behind;
         }
         let start = held.frames.partition_point(|frame| frame.seq <= cursor);
+        let before = start.checked_sub(1).map_or(held.after, |place| held.frames[place].seq);
+        // A cursor of an older epoch may lie above what that epoch left; history tells the gap.
+        let is_of_older_epoch =
+            held.frames.get(start).is_some_and(|next| next.seq.epoch() != cursor.epoch());
+        if is_of_older_epoch && cursor != before {
+            return WindowRead::Behind;
+        }
         let mut bytes = 0;
         let frames: Vec<Arc<Frame>> = held
             .frames

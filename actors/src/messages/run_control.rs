@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::entry::TerminalSize;
 use crate::ids::{NodeRef, RunKey};
-use crate::ports::{Annotation, StoreError};
+use crate::ports::{Annotation, LogError, StoreError};
 use crate::run_view::RunStatus;
 
 /// Commands to the owner of a run, wherever it is.
@@ -72,4 +72,7 @@ pub enum ControlError {
     /// The database is away.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The log is away.
+    #[error(transparent)]
+    Log(#[from] LogError),
 }

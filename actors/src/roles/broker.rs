@@ -16,7 +16,7 @@ use crate::entry::Body;
 use crate::flow::frame::Frame;
 use crate::flow::window::{Window, WindowRead};
 use crate::history::{History, HistoryError, Item};
-use crate::ids::{RunKey, Seq};
+use crate::ids::{RunKey, Seq, hash_of};
 use crate::kernel::{
     ArbiterPool, Backoff, ExitStatus, KillSwitch, Observers, RestartPolicy, Supervisor,
 };
@@ -123,7 +123,7 @@ impl Brokers {
         let policy =
             RestartPolicy::OnFault(Backoff { max_restarts: u32::MAX, ..Backoff::default() });
         // Not on the thread that captures the run, where there is another one.
-        let hash = run.to_string().len() as u64 + 1;
+        let hash = hash_of(run).wrapping_add(1);
         group.spawn_follower("Broker", policy, &self.arbiters.pick(hash), move |_| {
             broker.clone().follow()
         });

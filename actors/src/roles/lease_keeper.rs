@@ -25,7 +25,7 @@ pub struct GetHeldRuns;
 /// These runs belong to somebody else now.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct LeasesLost(pub Vec<RunKey>);
+pub struct LeasesLost(pub Vec<(RunKey, Epoch)>);
 
 /// Nobody holds these runs any more.
 #[derive(Debug, Message)]
@@ -66,6 +66,11 @@ impl LeaseKeeper {
         }
     }
 
+    fn holds(&self, held: &[(RunKey, Epoch)], lease: &Lease) -> bool {
+        let is_ours = lease.owner.as_ref() == Some(&self.instance);
+        is_ours && held.iter().any(|(run, epoch)| *run == lease.run && *epoch == lease.epoch)
+    }
+
     async fn look(
         &self,
         held: &[(RunKey, Epoch)],
@@ -73,6 +78,8 @@ impl LeaseKeeper {
     ) -> Result<(), crate::ports::StoreError> {
         if !held.is_empty() {
             let lost = self.store.renew(&self.instance, self.lease, held).await?;
+            let lost: Vec<(RunKey, Epoch)> =
+                held.iter().filter(|(run, _)| lost.contains(run)).cloned().collect();
             if !lost.is_empty() {
                 self.manager.try_send(LeasesLost(lost)).unwrap_or_else(|_| log_full());
             }
@@ -82,10 +89,9 @@ impl LeaseKeeper {
             }
         }
         let leases = self.store.leases().await?;
-        let others: Vec<Lease> = leases
-            .into_iter()
-            .filter(|lease| lease.owner.as_ref() != Some(&self.instance))
-            .collect();
+        // Our own count too if the manager does not have them: a claim whose answer was lost.
+        let others: Vec<Lease> =
+            leases.into_iter().filter(|lease| !self.holds(held, lease)).collect();
         let dead = watched.update(others, self.lease, Instant::now());
         if !dead.is_empty() {
             self.manager.try_send(TakeOver(dead)).unwrap_or_else(|_| log_full());

@@ -121,6 +121,9 @@ pub enum NodeOutcome {
     },
 }
 
+/// How often it is looked whether the rest of a group has ended.
+const GROUP_POLL: Duration = Duration::from_millis(20);
+
 impl NodeOutcome {
     fn may_retry(&self) -> bool {
         match self {
@@ -232,6 +235,7 @@ impl Node {
     async fn attend(&mut self, started: Started, life: &Life) -> (NodeOutcome, bool) {
         let Started { mut process, outputs, events, .. } = started;
         let (phase, phase_seen) = watch::channel(Phase::Running);
+        let gate = self.context.gate.clone();
         let budget = self.context.budget.node(self.context.settings.in_flight_bytes);
         let terminal = (self.terminal.mode == TerminalMode::Pty).then(|| self.terminal.size());
         let summary = Rc::new(RefCell::new(TailSummary::new(terminal)));
@@ -254,8 +258,13 @@ impl Node {
         let mut end: Option<ProcessEnd> = None;
         let mut truncated = false;
         loop {
-            if end.is_some() && captures.is_empty() {
+            if end.is_some() && captures.is_empty() && kill_at.is_none() {
                 break;
+            }
+            if end.is_some() && reason.is_some() && kill_at.is_none() {
+                phase.send_if_modified(|phase| {
+                    std::mem::replace(phase, Phase::Leaving) != Phase::Leaving
+                });
             }
             let mut begin_end = None;
             tokio::select! {
@@ -264,10 +273,18 @@ impl Node {
                 }
                 ended = process.wait(), if end.is_none() => {
                     end = Some(ended);
-                    let next = if reason.is_some() { Phase::Leaving } else { Phase::Draining };
-                    phase.send_replace(next);
+                    if reason.is_none() {
+                        phase.send_replace(Phase::Draining);
+                    }
                 }
-                told = next_events(&mut program_events, &budget) => self.push_told(told, life),
+                () = tokio::time::sleep(GROUP_POLL), if end.is_some() && kill_at.is_some() => {
+                    // What its process had started may use the rest of the grace.
+                    if !process.has_group() {
+                        kill_at = None;
+                        phase.send_replace(Phase::Leaving);
+                    }
+                }
+                told = next_events(&mut program_events, &gate, &budget) => self.push_told(told, life),
                 command = self.commands.recv() => match command {
                     Some(NodeControl::Resize(size)) => self.resize(process.as_mut(), size, life),
                     Some(NodeControl::Marker(label)) => self.push_marker(label, life),
@@ -278,6 +295,9 @@ impl Node {
                 () = sleep_until(kill_at) => {
                     kill_at = None;
                     process.kill();
+                    if end.is_some() {
+                        phase.send_replace(Phase::Leaving);
+                    }
                 }
             }
             if let Some(wanted) = begin_end
@@ -285,12 +305,8 @@ impl Node {
             {
                 timeout_at = None;
                 reason = Some(wanted);
-                if end.is_none() {
-                    process.terminate();
-                    kill_at = Some(Instant::now() + self.context.settings.kill_grace);
-                } else {
-                    phase.send_replace(Phase::Leaving);
-                }
+                process.terminate();
+                kill_at = Some(Instant::now() + self.context.settings.kill_grace);
             }
         }
         if let Some(mut events) = program_events {

@@ -5,7 +5,6 @@
 //! Stops: when the run's end is recorded, or when another owner has fenced it.
 //! Restart: never; a fault ends the group, which kills the processes, and the manager takes the run over anew.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::flow::capture_gate::CaptureGate;
 use crate::flow::inbox::Inbox;
 use crate::flow::permits::CaptureBudget;
 use crate::history::{History, HistoryError};
-use crate::ids::{InstanceId, RunKey, Seq};
+use crate::ids::{InstanceId, RunKey, Seq, hash_of};
 use crate::kernel::{
     ArbiterHandle, ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers,
     RestartPolicy, Supervisor,
@@ -67,9 +66,7 @@ pub struct Service {
 impl Service {
     /// The thread of a run.
     pub fn arbiter_of(&self, run: &RunKey) -> ArbiterHandle {
-        let mut hasher = DefaultHasher::new();
-        run.hash(&mut hasher);
-        self.arbiters.pick(hasher.finish())
+        self.arbiters.pick(hash_of(run))
     }
 }
 
@@ -121,6 +118,10 @@ impl Owner {
         let Service { log, history, instance, .. } = self.service.as_ref();
         let run = &self.claim.run;
         self.fence().await?;
+        if self.claim.stored.view.status.is_terminal() {
+            // Rows follow the log in order, so the end in the rows means that everything is there.
+            return self.release().await;
+        }
         let survey = loop {
             match Survey::of(&self.claim, history, instance.as_str().into()).await {
                 Ok(survey) => break survey,

@@ -34,6 +34,8 @@ use crate::run_view::{
 };
 use crate::verdict::{end_of, ended_by, judge, verdict_of_nodes};
 
+/// Entries that may wait for the log when something more is asked of the run.
+const MAX_WAITING_ENTRIES: usize = 4096;
 /// Commands that may wait for one node.
 const COMMANDS_PER_NODE: usize = 16;
 
@@ -43,6 +45,8 @@ pub struct Run {
     view: RunView,
     nodes: Vec<NodeView>,
     place: HashMap<NodeRef, usize>,
+    /// The places of what each node depends on.
+    dependencies: Vec<Vec<usize>>,
     commands: HashMap<NodeRef, mpsc::Sender<NodeControl>>,
     context: NodeContext,
     ending: Option<EndReason>,
@@ -61,13 +65,16 @@ impl Run {
         ended: watch::Sender<bool>,
     ) -> Self {
         let nodes = view.nodes.take().unwrap_or_default();
-        let place =
+        let place: HashMap<NodeRef, usize> =
             nodes.iter().enumerate().map(|(index, node)| (node.node_ref.clone(), index)).collect();
+        let dependencies =
+            nodes.iter().map(|node| node.depends_on.iter().map(|of| place[of]).collect()).collect();
         Self {
             spec,
             view,
             nodes,
             place,
+            dependencies,
             commands: HashMap::new(),
             context,
             ending,
@@ -102,14 +109,17 @@ impl Run {
 
     /// Starts what may start, skips what cannot any more, and ends the run when nothing is left.
     fn advance(&mut self, ctx: &mut Context<Self>) {
-        loop {
-            let next =
-                (0..self.nodes.len()).find_map(|index| Some((index, self.next_step(index)?)));
-            match next {
-                None => break,
-                Some((index, Step::Start)) => self.start_node(index, ctx),
-                Some((index, Step::Skip(dependency))) => self.skip_node(index, &dependency),
-                Some((index, Step::Leave(reason))) => self.leave_node(index, reason),
+        let mut changed = true;
+        while std::mem::take(&mut changed) {
+            for index in 0..self.nodes.len() {
+                let Some(step) = self.next_step(index) else { continue };
+                // What is skipped or left decides about others; what is started does not.
+                changed |= !matches!(step, Step::Start);
+                match step {
+                    Step::Start => self.start_node(index, ctx),
+                    Step::Skip(dependency) => self.skip_node(index, &dependency),
+                    Step::Leave(reason) => self.leave_node(index, reason),
+                }
             }
         }
         if self.nodes.iter().all(|node| node.status.is_terminal()) {
@@ -126,11 +136,12 @@ impl Run {
             return Some(Step::Leave(reason));
         }
         let mut waits = false;
-        for dependency in &node.depends_on {
-            match self.nodes[self.place[dependency]].status {
+        for dependency in &self.dependencies[index] {
+            let dependency = &self.nodes[*dependency];
+            match dependency.status {
                 NodeStatus::Completed => {}
                 NodeStatus::Pending | NodeStatus::Running => waits = true,
-                _ => return Some(Step::Skip(dependency.clone())),
+                _ => return Some(Step::Skip(dependency.node_ref.clone())),
             }
         }
         (!waits).then_some(Step::Start)
@@ -289,7 +300,15 @@ impl Run {
         }
     }
 
+    /// True unless the log is so slow that nothing more may be asked of the run.
+    fn has_room(&self) -> bool {
+        self.context.inbox.len() < MAX_WAITING_ENTRIES
+    }
+
     fn command(&self, node_ref: &NodeRef, command: NodeControl) -> Result<(), ControlError> {
+        if !self.has_room() {
+            return Err(ControlError::Busy);
+        }
         let commands = self.commands.get(node_ref).ok_or(ControlError::NodeNotRunning)?;
         commands.try_send(command).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => ControlError::Busy,
@@ -410,6 +429,7 @@ impl Handler<ResizeTerminal> for Run {
         let TerminalSize { cols, rows } = resize.size;
         let terminal = self.nodes[index].terminal;
         self.nodes[index].terminal = TerminalView { cols, rows, ..terminal };
+        self.push_node_status(index, None);
         Ok(())
     }
 }
@@ -433,6 +453,9 @@ impl Handler<RunAnnotated> for Run {
         if let Some(links) = annotation.links {
             self.view.links = links;
         }
-        self.push_run_status();
+        // The rows have it; when the log is slow, the viewers see it with the next change.
+        if self.has_room() {
+            self.push_run_status();
+        }
     }
 }

@@ -37,6 +37,8 @@ pub struct RunManager {
     runs: HashMap<RunKey, Held>,
     looking: bool,
     look_again: bool,
+    /// A cancelled run waits to be claimed.
+    cancel_queued: bool,
     draining: bool,
     count: watch::Sender<usize>,
 }
@@ -55,18 +57,22 @@ impl RunManager {
             runs: HashMap::new(),
             looking: false,
             look_again: false,
+            cancel_queued: false,
             draining: false,
             count,
         }
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
-        let room = self.max_runs.saturating_sub(self.runs.len()).min(CLAIMS_AT_ONCE);
+        let free = self.max_runs.saturating_sub(self.runs.len()).min(CLAIMS_AT_ONCE);
+        // A queued run that is to end needs no room.
+        let room = free.max(usize::from(std::mem::take(&mut self.cancel_queued)));
         if self.draining || room == 0 {
             return;
         }
         if self.looking {
             self.look_again = true;
+            self.cancel_queued = room > free;
             return;
         }
         self.looking = true;
@@ -170,6 +176,52 @@ pub struct Drain {
 #[rtype(result = "Option<Addr<Run>>")]
 pub struct GetRun(pub RunKey);
 
+/// Whether this instance owns a run.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub struct IsHeld(pub RunKey);
+
+/// Somebody asked for the end of a run; the wish is in the rows.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct CancelRun(pub RunKey);
+
+impl Handler<IsHeld> for RunManager {
+    type Result = bool;
+
+    fn handle(&mut self, IsHeld(run): IsHeld, _: &mut Context<Self>) -> bool {
+        self.runs.contains_key(&run)
+    }
+}
+
+impl Handler<CancelRun> for RunManager {
+    type Result = ();
+
+    fn handle(&mut self, CancelRun(run): CancelRun, ctx: &mut Context<Self>) {
+        let Some(held) = self.runs.get(&run) else {
+            // A run that waits needs no room for its end.
+            self.cancel_queued = true;
+            return self.look(ctx);
+        };
+        let mut running = held.owned.run.clone();
+        let group = held.owned.group.kill_switch().clone();
+        // Between its claim and its first entry a run has no actor yet.
+        ctx.spawn(
+            async move {
+                tokio::select! {
+                    found = running.wait_for(Option::is_some) => {
+                        if let Ok(Some(address)) = found.map(|address| address.clone()) {
+                            let _ = address.try_send(EndRun(EndReason::Cancelled));
+                        }
+                    }
+                    _ = group.dead() => {}
+                }
+            }
+            .into_actor(self),
+        );
+    }
+}
+
 impl Handler<RunSubmitted> for RunManager {
     type Result = ();
 
@@ -198,9 +250,13 @@ impl Handler<LeasesLost> for RunManager {
     type Result = ();
 
     fn handle(&mut self, LeasesLost(lost): LeasesLost, _: &mut Context<Self>) {
-        for run in lost {
+        for (run, epoch) in lost {
+            // It may have ended, or been taken over here, while the database was asked.
+            if self.runs.get(&run).is_none_or(|held| held.epoch != epoch) {
+                continue;
+            }
             if let Some(held) = self.runs.remove(&run) {
-                tracing::error!(%run, epoch = %held.epoch, "another instance owns the run now");
+                tracing::error!(%run, %epoch, "another instance owns the run now");
                 held.owned.group.kill_switch().kill(ExitStatus::Stopped);
             }
         }
@@ -302,15 +358,19 @@ impl RunControl for LocalRunControl {
         }
         match self.service.store.request_cancel(run).await? {
             CancelRequest::Unknown => return Err(ControlError::UnknownRun),
-            CancelRequest::Finished(status) => return Err(ControlError::Finished(status)),
+            CancelRequest::Finished(status) => {
+                let stored = self.service.store.find(run).await?;
+                let purged = stored.is_some_and(|stored| stored.purged);
+                return Err(if purged {
+                    ControlError::Purged
+                } else {
+                    ControlError::Finished(status)
+                });
+            }
             CancelRequest::Noted(_) => {}
         }
-        match self.manager.send(GetRun(run.clone())).await {
-            Ok(Some(address)) => {
-                let _ = address.try_send(EndRun(EndReason::Cancelled));
-            }
-            _ => self.run_submitted(),
-        }
+        // The wish is in the rows; this only makes it quick.
+        let _ = self.manager.send(CancelRun(run.clone())).await;
         Ok(())
     }
 
@@ -347,17 +407,22 @@ impl RunControl for LocalRunControl {
     }
 
     async fn purge(&self, run: &RunKey) -> Result<(), ControlError> {
-        match self.service.store.purge(run).await? {
-            Purged::Unknown => return Err(ControlError::UnknownRun),
-            Purged::Running => return Err(ControlError::StillRunning),
-            Purged::Already => return Err(ControlError::Purged),
-            Purged::Done => {}
+        let stored = self.service.store.find(run).await?.ok_or(ControlError::UnknownRun)?;
+        if stored.purged {
+            return Err(ControlError::Purged);
         }
-        if let Err(error) = self.service.log.remove(run).await {
-            // The rows are gone, so nobody can read it; what is left goes at the next start.
-            tracing::warn!(%run, %error, "the log of a purged run was not removed");
+        let held = self.manager.send(IsHeld(run.clone())).await.unwrap_or(true);
+        if !stored.view.status.is_terminal() || held {
+            return Err(ControlError::StillRunning);
         }
+        // The rows go last: if this is cut off, the run is still listed and can be purged again.
         self.service.runner.remove_directory(run).await;
-        Ok(())
+        self.service.log.remove(run).await?;
+        match self.service.store.purge(run).await? {
+            Purged::Unknown => Err(ControlError::UnknownRun),
+            Purged::Running => Err(ControlError::StillRunning),
+            Purged::Already => Err(ControlError::Purged),
+            Purged::Done => Ok(()),
+        }
     }
 }

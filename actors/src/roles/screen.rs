@@ -6,7 +6,6 @@
 //! Restart: yes, from the beginning of the run.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::entry::{Body, Chunk, ChunkKind, TerminalSize};
 use crate::history::{History, HistoryError, Item};
-use crate::ids::{ChunkIndex, NodeRef, RunKey, Seq, StreamKey, StreamName};
+use crate::ids::{ChunkIndex, NodeRef, RunKey, Seq, StreamKey, StreamName, hash_of};
 use crate::kernel::{
     ArbiterPool, Backoff, ExitStatus, KillSwitch, Observers, RestartPolicy, Supervisor,
 };
@@ -155,10 +154,8 @@ impl Screens {
             history: self.history.clone(),
             requests: AsyncMutex::new(received),
         });
-        let mut hasher = DefaultHasher::new();
-        run.hash(&mut hasher);
         let policy = RestartPolicy::OnFault(Backoff::default());
-        let arbiter = self.arbiters.pick(hasher.finish());
+        let arbiter = self.arbiters.pick(hash_of(run));
         group.spawn_follower("Screen", policy, &arbiter, move |child| {
             // What begins later, or again, first catches up with what is there.
             screen.clone().paint(begins_now && child.incarnation == 1)
@@ -294,6 +291,7 @@ impl Screen {
         let mut wake = self.history.follow(&self.run);
         let mut painting = Painting::default();
         let mut asked_at = Instant::now();
+        let mut looked_at = Instant::now();
         loop {
             let stretch = match self.history.read(&self.run, painting.seq, READ_BYTES).await {
                 Ok(stretch) => stretch,
@@ -307,6 +305,10 @@ impl Screen {
             while answers && let Ok(request) = requests.try_recv() {
                 asked_at = Instant::now();
                 let _ = request.send(painting.screens());
+            }
+            if looked_at.elapsed() >= FREEZE_AFTER {
+                looked_at = Instant::now();
+                painting.freeze_idle();
             }
             if !caught_up {
                 tokio::task::yield_now().await;

@@ -307,6 +307,10 @@ impl NodeProcess for ScriptedProcess {
         Ok(())
     }
 
+    fn has_group(&mut self) -> bool {
+        false
+    }
+
     fn terminate(&mut self) {
         self.note(Told::Terminate(self.node_ref.clone()));
         self.stage.send_modify(|scene| {

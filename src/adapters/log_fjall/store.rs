@@ -104,7 +104,8 @@ fn is_damage(error: &fjall::Error) -> bool {
         fjall::Error::Io(io) | fjall::Error::Storage(fjall::LsmError::Io(io)) => {
             matches!(io.kind(), AlreadyExists | InvalidData | NotFound | UnexpectedEof)
         }
-        fjall::Error::Locked | fjall::Error::Poisoned => false,
+        // A store of another version is whole; it wants another program.
+        fjall::Error::Locked | fjall::Error::Poisoned | fjall::Error::InvalidVersion(_) => false,
         _ => true,
     }
 }
@@ -126,7 +127,7 @@ impl Store {
         let Some(head) = head else { return Ok(Page::default()) };
         let (_, tail, trimmed) = decode_head(run, &head)?;
         let mut page = Page { entries: Vec::new(), trimmed, tail };
-        let mut previous = after.max(trimmed);
+        let previous = after.max(trimmed);
         if previous >= tail {
             return Ok(page);
         }
@@ -136,17 +137,19 @@ impl Store {
             let (key, value) = found.into_inner().map_err(|e| read_error(&e))?;
             let damaged = |what: &str| LogError::Corrupt(format!("run {run}: {what}"));
             let seq = keys::seq(&key).ok_or_else(|| damaged("a key without a seq"))?;
-            if seq.epoch() == previous.epoch() && seq != previous.next() {
-                return Err(damaged(&format!("entry {seq} comes after {previous}")));
-            }
-            let entry = entry_codec::decode(seq, &Bytes::copy_from_slice(&value))
-                .map_err(|error| damaged(&format!("entry {seq}: {error}")))?;
+            // What is damaged is left out: the hole in the numbers tells every reader.
+            let entry = match entry_codec::decode(seq, &Bytes::copy_from_slice(&value)) {
+                Ok(entry) => entry,
+                Err(error) => {
+                    tracing::error!(%run, %seq, %error, "an entry of the log is damaged");
+                    continue;
+                }
+            };
             cost += entry.memory_cost();
             if cost > limit && !page.entries.is_empty() {
                 break;
             }
             page.entries.push(entry.into());
-            previous = seq;
         }
         Ok(page)
     }

@@ -58,7 +58,7 @@ pub(super) async fn claim(
          WHERE owner IS NULL AND claimed_at IS NULL AND (tenant_id, run_id) IN ( \
              SELECT tenant_id, run_id FROM runs \
              WHERE status = 'QUEUED' AND owner IS NULL AND claimed_at IS NULL AND purged_at IS NULL \
-             ORDER BY created_at, run_id LIMIT $4 {skip_locked}) \
+             ORDER BY cancel_requested_at IS NULL, created_at, run_id LIMIT $4 {skip_locked}) \
          RETURNING *"
     );
     let values: Vec<Value> = vec![

@@ -23,7 +23,7 @@ use crate::http::params::{Query, node_ref};
 use crate::http::schema;
 use crate::http::sse;
 use crate::http::stream::encoders;
-use crate::http::stream::line_events::{LineStyle, LineWriter};
+use crate::http::stream::line_events::{LineStyle, LineWriter, Tail};
 use crate::http::stream::options::{Begin, Filter, Format, StreamOptions, cursor};
 use crate::http::stream::source::{Done, Part, Passing, Source, Streaming, has_nothing_after};
 
@@ -213,7 +213,7 @@ impl Body {
 
 enum Writer {
     Sse,
-    Ndjson { tail: Option<(usize, VecDeque<Bytes>)> },
+    Ndjson { tail: Option<Tail> },
     Lines(Box<LineWriter>),
 }
 
@@ -226,9 +226,7 @@ impl Writer {
         let lines = |style| Self::Lines(Box::new(LineWriter::new(style, cursor, options.tail)));
         match options.format {
             Format::Sse => Self::Sse,
-            Format::Ndjson => {
-                Self::Ndjson { tail: options.tail.map(|most| (most, VecDeque::new())) }
-            }
+            Format::Ndjson => Self::Ndjson { tail: options.tail.map(Tail::new) },
             Format::Lines => lines(LineStyle::Events),
             Format::Text => lines(LineStyle::Text { prefixed: several_nodes }),
         }
@@ -242,17 +240,12 @@ impl Writer {
             Self::Ndjson { tail } => {
                 let pieces = encoders::ndjson(part);
                 match (part, tail.as_mut()) {
-                    (Part::Events(_), Some((most, held))) => {
-                        for piece in pieces {
-                            held.push_back(piece);
-                            if held.len() > *most {
-                                held.pop_front();
-                            }
-                        }
+                    (Part::Events(_), Some(tail)) => {
+                        pieces.into_iter().for_each(|piece| tail.hold(piece));
                         Vec::new()
                     }
                     (Part::Live(_), Some(_)) => {
-                        let held = tail.take().map(|(_, held)| held).unwrap_or_default();
+                        let held = tail.take().map(Tail::release).unwrap_or_default();
                         held.into_iter().chain(pieces).collect()
                     }
                     _ => pieces,

@@ -41,9 +41,36 @@ pub struct LineWriter {
     collectors: HashMap<StreamKey, Collector>,
 }
 
-struct Tail {
+/// The last pieces of the past, at most so many, and at most 4 MiB.
+pub struct Tail {
     most: usize,
+    bytes: usize,
     held: VecDeque<Bytes>,
+}
+
+/// Bytes that are held of the past, at most.
+const TAIL_BYTES: usize = 4 * 1024 * 1024;
+
+impl Tail {
+    /// Holds at most the last `most` pieces.
+    pub fn new(most: usize) -> Self {
+        Self { most, bytes: 0, held: VecDeque::new() }
+    }
+
+    /// Adds a piece, and lets the oldest go where there is no room.
+    pub fn hold(&mut self, piece: Bytes) {
+        self.bytes += piece.len();
+        self.held.push_back(piece);
+        while self.held.len() > self.most || self.bytes > TAIL_BYTES {
+            let Some(oldest) = self.held.pop_front() else { break };
+            self.bytes -= oldest.len();
+        }
+    }
+
+    /// What is held, oldest first.
+    pub fn release(self) -> VecDeque<Bytes> {
+        self.held
+    }
 }
 
 struct Collector {
@@ -81,7 +108,7 @@ struct OutputLine<'a> {
 impl LineWriter {
     /// Lines of entries after `cursor`, of what is there only the last `tail`.
     pub fn new(style: LineStyle, cursor: Seq, tail: Option<usize>) -> Self {
-        let tail = tail.map(|most| Tail { most, held: VecDeque::new() });
+        let tail = tail.map(Tail::new);
         Self { style, cursor, tail, collectors: HashMap::new() }
     }
 
@@ -95,7 +122,7 @@ impl LineWriter {
                 }
             }
             Part::Live(_) => {
-                let held = self.tail.take().map(|tail| tail.held).unwrap_or_default();
+                let held = self.tail.take().map(Tail::release).unwrap_or_default();
                 pieces.extend(held);
                 self.write_other(part, &mut pieces);
             }
@@ -110,12 +137,7 @@ impl LineWriter {
         let Some(tail) = self.tail.as_mut().filter(|_| matches!(part, Part::Events(_))) else {
             return pieces;
         };
-        for piece in pieces {
-            tail.held.push_back(piece);
-            if tail.held.len() > tail.most {
-                tail.held.pop_front();
-            }
-        }
+        pieces.into_iter().for_each(|piece| tail.hold(piece));
         Vec::new()
     }
 

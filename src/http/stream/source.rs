@@ -356,7 +356,7 @@ impl Source {
                 self.state = State::Follow(following);
                 return Ok(Some(Part::Events(passed)));
             }
-            if following.end_seen.is_some() || is_due {
+            if following.end_seen.is_some() || is_due || Instant::now() >= quiet_until {
                 let cursor = following.viewer.cursor();
                 following.told = cursor;
                 self.state = State::Follow(following);
@@ -381,7 +381,8 @@ impl Source {
         let node_ended = self.node.as_ref().is_some_and(|node_ref| {
             node(&view, node_ref).is_some_and(|node| node.status.is_terminal())
         });
-        Ok(node_ended || (view.status.is_terminal() && cursor >= view.last_seq))
+        // A node may have ended while the past was sent: then its end comes as an event.
+        Ok((node_ended || view.status.is_terminal()) && cursor >= view.last_seq)
     }
 
     async fn done(&mut self, final_seq: Seq) -> Result<Part, Passing> {
