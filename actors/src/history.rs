@@ -80,13 +80,16 @@ impl History {
 
     /// The run as of the tail of its log; `view.last_seq` says up to which entry it is true.
     pub async fn run(&self, run: &RunKey) -> Result<Option<StoredRun>, HistoryError> {
-        if let Some(stored) = self.live.get(run) {
-            return Ok(Some(stored));
-        }
-        let Some(mut stored) = self.store.find(run).await? else { return Ok(None) };
+        let found = match self.live.get(run) {
+            Some(stored) => Some(stored),
+            None => self.store.find(run).await?,
+        };
+        let Some(mut stored) = found else { return Ok(None) };
         if stored.purged || stored.view.status.is_terminal() {
             return Ok(Some(stored));
         }
+        // What is in memory learns of an entry a little after those who follow the log: whoever has just
+        // read the end of the run must not be told that it goes on.
         let mut cursor = stored.view.last_seq;
         loop {
             let page = self.log.read(run, cursor, VIEW_READ_BYTES).await?;

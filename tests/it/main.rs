@@ -2,8 +2,14 @@
 
 mod bad_input;
 mod command_line;
+mod cursor;
+mod drain;
+mod exact_bytes;
 mod faults;
 mod faults_children;
 mod faults_stores;
+mod formats;
 mod service_life;
+mod slow_viewer;
+mod snapshot;
 mod support;

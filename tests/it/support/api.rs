@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::deadline::wait_for;
 use super::sse::SseRequest;
@@ -28,6 +31,11 @@ impl Reply {
         })
     }
 
+    fn parsed<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
     /// This reply, if it has the status.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
@@ -35,6 +43,32 @@ impl Reply {
         assert_eq!(self.status, status, "{body}");
         self
     }
+}
+
+/// A page of a console. Chunks are kept as they were sent.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ChunkPage {
+    pub(crate) chunks: Vec<Box<RawValue>>,
+    pub(crate) next_after_chunk: i64,
+    pub(crate) complete: bool,
+}
+
+/// A page of events.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EventPage {
+    pub(crate) events: Vec<PageEvent>,
+    pub(crate) next_after: u64,
+    pub(crate) live: bool,
+    pub(crate) done: Option<Value>,
+}
+
+/// An event of a page. Its data is kept as it was sent.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PageEvent {
+    pub(crate) event: String,
+    pub(crate) data: Box<RawValue>,
 }
 
 /// A client of one service.
@@ -142,6 +176,13 @@ impl Api {
         self.post(&format!("/runs/{run}/cancel"), &Value::Null).await.expect(202);
     }
 
+    /// Asks for the end of a run unless it has ended, and waits for it.
+    pub(crate) async fn cancel_if_running(&self, run: &str) -> Value {
+        let reply = self.post(&format!("/runs/{run}/cancel"), &Value::Null).await;
+        assert!(matches!(reply.status, 202 | 409), "{reply:?}");
+        self.wait_ended(run).await
+    }
+
     /// One page of a console; `query` is what follows `stream=`, for example `&limit=3`.
     pub(crate) async fn chunk_page(
         &self,
@@ -149,31 +190,29 @@ impl Api {
         node: &str,
         stream: &str,
         query: &str,
-    ) -> Value {
+    ) -> ChunkPage {
         let path = format!("/runs/{run}/terminal/{node}?stream={stream}{query}");
-        self.get(&path).await.expect(200).json()
+        self.get(&path).await.expect(200).parsed()
     }
 
-    /// All chunks of a console that are there, page by page; each is given to `each`.
+    /// All chunks of a console that are there, page by page; the data of each is given to `each`.
     pub(crate) async fn each_chunk(
         &self,
         run: &str,
         node: &str,
         stream: &str,
         limit: usize,
-        mut each: impl FnMut(&Value),
+        mut each: impl FnMut(&str),
     ) {
         let mut after: i64 = -1;
         loop {
             let query = format!("&afterChunk={after}&limit={limit}");
             let page = self.chunk_page(run, node, stream, &query).await;
-            let chunks = page["chunks"].as_array().expect("chunks");
-            chunks.iter().for_each(&mut each);
-            let next = page["nextAfterChunk"].as_i64().expect("nextAfterChunk");
-            if chunks.is_empty() && next == after {
+            page.chunks.iter().for_each(|chunk| each(chunk.get()));
+            if page.chunks.is_empty() && page.next_after_chunk == after {
                 return;
             }
-            after = next;
+            after = page.next_after_chunk;
         }
     }
 
@@ -194,8 +233,8 @@ impl Api {
     }
 
     /// One page of events; `query` for example `after=5&waitSecs=10`.
-    pub(crate) async fn events(&self, run: &str, query: &str) -> Value {
-        self.get(&format!("/runs/{run}/events?{query}")).await.expect(200).json()
+    pub(crate) async fn events(&self, run: &str, query: &str) -> EventPage {
+        self.get(&format!("/runs/{run}/events?{query}")).await.expect(200).parsed()
     }
 
     /// A stream of the run; open it with [`SseRequest::open`].
