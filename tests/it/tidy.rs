@@ -38,7 +38,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["src/http/access/signed.rs"]),
     ("figment", &["src/config/"]),
     ("clap", &["src/cli/", "src/config/server.rs"]),
-    ("reqwest", &["src/cli/"]),
+    // Its `Url` checks addresses of the configuration.
+    ("reqwest", &["src/cli/", "src/config/"]),
     ("indicatif", &["src/cli/"]),
     ("console", &["src/cli/"]),
     ("serde_saphyr", &["src/cli/"]),
