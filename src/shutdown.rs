@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix::Addr;
 use actix_web::dev::ServerHandle;
+use runcast_actors::kernel::Addr;
 use runcast_actors::roles::broker::Brokers;
 use runcast_actors::roles::run_manager::{Drain, RunManager};
 use tokio::signal::unix::{SignalKind, signal};

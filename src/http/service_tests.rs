@@ -110,7 +110,7 @@ async fn malformed_submissions_name_the_place() {
     for (body, field) in [
         (spec("a/b"), "runId"),
         (json!({ "nodes": [] }), "nodes"),
-        (json!({}), "body"),
+        (json!({}), "nodes"),
         (json!([]), "body"),
         (cycle, "nodes[0].dependsOn"),
         (node(json!({ "retries": "x" })), "nodes[0].retries"),

@@ -273,7 +273,7 @@ async fn runs_are_listed_shown_cancelled_and_purged() {
     for (arguments, said) in [
         (&["show", "nobody"][..], "there is no run `nobody`"),
         (&["watch", "nobody"], "there is no run `nobody`"),
-        (&["cancel", "nobody"], "there is no run `nobody`"),
+        (&["cancel", "nobody"], "there is no such run"),
         (&["cancel", "broken"], "ended"),
         (&["rm", &going, "--yes"], "not ended"),
         (&["rm", "broken"], "--yes"),

@@ -13,3 +13,4 @@ mod service_life;
 mod slow_viewer;
 mod snapshot;
 mod support;
+mod tidy;

@@ -14,6 +14,9 @@ mod restart_policy;
 mod supervision;
 mod supervisor;
 
+/// How the service tells an actor something; only this crate names the actor library.
+pub use actix::Addr;
+
 pub use arbiters::{ArbiterHandle, ArbiterPool};
 pub use child::{ActorHandle, ChildContext, ExitCell, TaskHandle};
 pub use exit_status::ExitStatus;
