@@ -71,30 +71,29 @@ pub fn serve(settings: Settings) -> anyhow::Result<()> {
     let listener = TcpListener::bind(settings.server.listen)
         .with_context(|| format!("cannot listen on {}", settings.server.listen))?;
     let shutdown = Arc::new(tokio::sync::Notify::new());
-    let result =
-        System::new().block_on(async {
-            let requested = shutdown.clone();
-            actix_web::rt::spawn(async move {
-                stop_requested().await;
-                requested.notify_one();
-            });
-            run(listener, settings, prometheus, clients.handle(), async move {
-                shutdown.notified().await
-            })
-            .await
+    let result = System::new().block_on(async {
+        let requested = shutdown.clone();
+        actix_web::rt::spawn(async move {
+            stop_requested().await;
+            requested.notify_one();
         });
+        run(listener, settings, prometheus, clients.handle(), async move {
+            shutdown.notified().await;
+        })
+        .await
+    });
     clients.shutdown_timeout(Duration::from_secs(2));
     result
 }
 
 /// Changes or shows the schema of the database.
-pub fn migrate(settings: Settings, command: MigrateCommand) -> anyhow::Result<()> {
+pub fn migrate(settings: &Settings, command: MigrateCommand) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         if settings.database.url.is_none() {
             std::fs::create_dir_all(&settings.server.data_dir)?;
         }
-        let store = SqlStore::connect(store_settings(&settings)).await?;
+        let store = SqlStore::connect(store_settings(settings)).await?;
         match command {
             MigrateCommand::Up => store.migrate_up().await?,
             MigrateCommand::Down { steps } => store.migrate_down(steps).await?,
@@ -110,6 +109,7 @@ pub fn migrate(settings: Settings, command: MigrateCommand) -> anyhow::Result<()
 
 /// Serves on `listener` until `shutdown` completes, then drains. Must be called in an actix system;
 /// `clients` is the runtime of the database's connections.
+#[expect(clippy::too_many_lines, reason = "one place shows how everything is wired")]
 pub async fn run(
     listener: TcpListener,
     settings: Settings,

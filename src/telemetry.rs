@@ -115,6 +115,7 @@ pub fn start(settings: &TelemetrySettings) -> anyhow::Result<Prometheus> {
     let upkeep = handle.clone();
     std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
         loop {
+            #[expect(clippy::disallowed_methods, reason = "the thread is its own")]
             std::thread::sleep(UPKEEP_EVERY);
             upkeep.run_upkeep();
         }

@@ -50,6 +50,7 @@ impl Entry {
 }
 
 /// What an entry says.
+#[expect(clippy::large_enum_variant, reason = "entries are shared behind an Arc")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Body {
     /// The run or one of its nodes changed its status or progress.

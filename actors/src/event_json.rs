@@ -175,7 +175,7 @@ mod tests {
             if let Body::Terminal(chunk) = &entry.body {
                 prop_assert_eq!(value["chunkIndex"].as_u64(), Some(chunk.index.0));
                 let payload = value["payload"].as_str().map(|text| STANDARD.decode(text).expect("base64"));
-                prop_assert_eq!(payload.as_deref(), chunk.kind.payload().map(|bytes| bytes.as_ref()));
+                prop_assert_eq!(payload.as_deref(), chunk.kind.payload().map(AsRef::as_ref));
             }
         }
     }

@@ -3,6 +3,7 @@
 //! A run has one owner, which appends to the run's log; everything else follows the log.
 //! Nothing here knows HTTP, a database, a broker or an object store: those are adapters behind [`ports`].
 
+pub mod capture;
 pub mod entry;
 pub mod entry_codec;
 pub mod event_json;
@@ -19,4 +20,6 @@ pub mod run_spec;
 pub mod run_view;
 pub mod screen;
 pub mod submission;
+pub mod takeover;
 pub mod testing;
+pub mod verdict;

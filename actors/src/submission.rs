@@ -1,5 +1,7 @@
 //! What a submission means for every store: the view of the new run, and when two documents are the same.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -96,7 +98,7 @@ pub fn purged_spec() -> RunSpec {
         run_id: None,
         workflow_id: None,
         name: None,
-        labels: Default::default(),
+        labels: BTreeMap::new(),
         timeout_secs: None,
         inputs: Map::new(),
         metadata: Map::new(),

@@ -161,7 +161,7 @@ fn read_stat(pid: i32) -> io::Result<Stat> {
     })
 }
 
-/// Fields as proc_pid_stat(5) numbers them. The second one, the program's name, may hold anything,
+/// Fields as `proc_pid_stat(5)` numbers them. The second one, the program's name, may hold anything,
 /// so counting starts behind the last parenthesis.
 fn parse_stat(text: &str) -> Option<Stat> {
     let (_, behind_name) = text.rsplit_once(')')?;

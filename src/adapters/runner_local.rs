@@ -89,7 +89,7 @@ impl Runner for LocalRunner {
         match tokio::task::spawn_blocking(killing).await {
             Ok(0) => {}
             Ok(count) => {
-                tracing::warn!(pid = identity.pid, count, "leftover processes were killed")
+                tracing::warn!(pid = identity.pid, count, "leftover processes were killed");
             }
             Err(error) => tracing::error!(%error, "leftover processes were not killed"),
         }

@@ -97,7 +97,7 @@ async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 #[tokio::test]
 async fn pipes_carry_every_byte_and_keep_the_streams_apart() {
     let setup = setup();
-    let octal: String = (0..=255).map(|byte| format!("\\{byte:03o}")).collect();
+    let octal = (0..=255).map(|byte| format!("\\{byte:03o}")).collect::<Vec<_>>().concat();
     let line = format!("printf '{octal}'; printf err >&2; exit 7");
     let mut started = setup.runner.start(shell(TerminalMode::Pipe, &line)).await.unwrap();
     assert_eq!(read_all(&mut started.outputs[0].1).await, (0..=255).collect::<Vec<u8>>());

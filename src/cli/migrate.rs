@@ -42,6 +42,6 @@ pub(super) fn execute(args: MigrateArgs) -> anyhow::Result<ExitCode> {
         Action::Down { steps } => MigrateCommand::Down { steps },
         Action::Status => MigrateCommand::Status,
     };
-    boot::migrate(settings, command)?;
+    boot::migrate(&settings, command)?;
     Ok(ExitCode::SUCCESS)
 }

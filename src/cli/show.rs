@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
-use runcast_actors::ids::RunId;
+use runcast_actors::ids::{NodeRef, RunId};
 use runcast_actors::run_view::{NodeView, RunView};
 use serde_json::Value;
 
@@ -90,7 +90,7 @@ fn row(node: &NodeView) -> Vec<String> {
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => String::new(),
     };
-    let after: Vec<&str> = node.depends_on.iter().map(|name| name.as_str()).collect();
+    let after: Vec<&str> = node.depends_on.iter().map(NodeRef::as_str).collect();
     vec![
         format!("{} {}", node_sign(node.status), node.node_ref),
         node.status.as_str().to_owned(),

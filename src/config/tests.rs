@@ -144,7 +144,7 @@ fn every_problem_is_listed_with_its_source() {
     let mut found: Vec<(&str, &str)> = error
         .problems
         .iter()
-        .map(|problem| (problem.key.as_str(), problem.source.split(' ').last().unwrap_or("")))
+        .map(|problem| (problem.key.as_str(), problem.source.split(' ').next_back().unwrap_or("")))
         .collect();
     found.sort_unstable();
     let path = sources.file.as_ref().and_then(|path| path.to_str()).expect("a path");

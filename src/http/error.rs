@@ -299,6 +299,8 @@ mod tests {
     use runcast_actors::ids::{Epoch, RunId, Seq};
     use runcast_actors::run_view::RunStatus;
 
+    use actix_web::http::header::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -361,7 +363,7 @@ mod tests {
         }
         let error = ApiError::method_not_allowed("PUT", "GET, POST");
         assert_eq!(
-            error.respond("").headers().get(ALLOW).map(|value| value.as_bytes()),
+            error.respond("").headers().get(ALLOW).map(HeaderValue::as_bytes),
             Some(b"GET, POST".as_slice())
         );
     }

@@ -479,7 +479,7 @@ async fn pages_of_chunks_join_and_go_on_where_the_last_one_ended() {
     assert_eq!(early.body["nextAfterChunk"], -1);
 
     let mut entries: Vec<_> =
-        (0..40).map(|index| output_entry(index + 1, "n", index, &[b'x'; 100_000])).collect();
+        (0..40).map(|index| output_entry(index + 1, "n", index, &vec![b'x'; 100_000])).collect();
     entries.push(exit_entry(41, "n", 40, true));
     *fixture.log.entries.lock().expect("not poisoned") =
         entries.into_iter().map(Arc::new).collect();

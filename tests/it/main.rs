@@ -1,8 +1,11 @@
 //! The service through its public face: the real binary, real processes, real sockets.
 
+mod bad_input;
 mod cursor;
 mod drain;
 mod exact_bytes;
+mod faults;
+mod faults_children;
 mod formats;
 mod service_life;
 mod slow_viewer;

@@ -86,6 +86,13 @@ impl ArbiterPool {
         &self.arbiters
     }
 
+    /// A pool of the one thread this is called on, so that a test's paused clock rules in it.
+    #[cfg(test)]
+    pub(crate) fn of_this_thread() -> Self {
+        let arbiters = vec![ArbiterHandle::current()];
+        Self { arbiters, threads: Vec::new(), stop: KillSwitch::new() }
+    }
+
     /// Ends all threads and waits for them; what still runs there is dropped. Blocks for as long as the
     /// longest step of a future takes: stop the groups first.
     pub fn stop(self) {

@@ -56,6 +56,7 @@ struct State {
 
 impl Journal {
     /// The journal of a run under this epoch, after [`RunLog::fence`].
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the run, named once")]
     pub fn new(
         run: RunKey,
         epoch: Epoch,

@@ -2,15 +2,14 @@
 //! stops and restarts.
 
 pub mod broker;
-pub mod capture;
 pub mod lease_keeper;
 pub mod log_writer;
 pub mod node;
 pub mod owner;
-pub mod pauses;
-pub mod program_events;
 pub mod recorder;
 pub mod run;
 pub mod run_manager;
 pub mod screen;
-pub mod takeover;
+
+#[cfg(test)]
+mod tests;

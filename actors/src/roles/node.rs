@@ -16,6 +16,9 @@ use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
+use crate::capture::pauses::PauseTeller;
+use crate::capture::program_events::{ProgramEvent, ProgramEvents, Told, next_events};
+use crate::capture::{CaptureContext, Phase, capture};
 use crate::entry::{Level, ProcessEnd, RunnerKind, TerminalSize, TraceEvent, TraceKind};
 use crate::flow::capture_gate::CaptureGate;
 use crate::flow::draft::{Draft, DraftChunk, DraftChunkKind};
@@ -26,9 +29,6 @@ use crate::kernel::KillSwitch;
 use crate::messages::node_events::{NodeEnded, NodeRetrying, NodeStarted};
 use crate::moment::{Moment, Timestamp};
 use crate::ports::{NodeCommand, NodeProcess, Runner, Started};
-use crate::roles::capture::{CaptureContext, Phase, capture};
-use crate::roles::pauses::PauseTeller;
-use crate::roles::program_events::{ProgramEvent, ProgramEvents, Told, next_events};
 use crate::roles::run::Run;
 use crate::run_spec::NodeSpec;
 use crate::run_view::{TerminalMode, TerminalView};
@@ -191,7 +191,8 @@ impl Node {
         let last = self.spec.retries + 1;
         for number in 1..=last {
             let attempt = self.run_attempt(number, life).await;
-            life.truncated = attempt.truncated;
+            // One stream over all attempts: what any of them left is missing in it.
+            life.truncated |= attempt.truncated;
             if attempt.number == last || !attempt.outcome.may_retry() {
                 return attempt.outcome;
             }

@@ -27,8 +27,8 @@ use crate::roles::node::{CaptureSettings, EndReason, NodeContext};
 use crate::roles::recorder::Recorder;
 use crate::roles::run::Run;
 use crate::roles::screen::Screens;
-use crate::roles::takeover::{Survey, closing_entries, taken_over};
 use crate::run_view::FailureKind;
+use crate::takeover::{Survey, closing_entries, taken_over};
 
 /// What all runs of an instance share.
 pub struct Service {

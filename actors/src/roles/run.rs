@@ -32,6 +32,7 @@ use crate::run_view::{
     Failure, FailureKind, NodeStatus, NodeView, Progress, RunStatus, RunView, TerminalMode,
     TerminalView,
 };
+use crate::verdict::{end_of, ended_by, judge, verdict_of_nodes};
 
 /// Commands that may wait for one node.
 const COMMANDS_PER_NODE: usize = 16;
@@ -150,7 +151,11 @@ impl Run {
         // Tasks of their own: an actor polls all its futures whenever one of them wakes.
         self.tasks.spawn_local(async move {
             if let Err(panic) = AssertUnwindSafe(node.run()).catch_unwind().await {
-                let message = panic.downcast_ref::<&str>().copied().unwrap_or("no message");
+                let message = panic
+                    .downcast_ref::<&str>()
+                    .copied()
+                    .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+                    .unwrap_or("no message");
                 group.kill(ExitStatus::failed(format!("a node panicked: {message}")));
             }
         });
@@ -231,12 +236,7 @@ impl Run {
         self.view.status = status;
         self.view.finished_at = Some(now);
         self.view.failure.clone_from(&failure);
-        let (kind, level) = match status {
-            RunStatus::Completed => (TraceKind::RunCompleted, Level::Info),
-            RunStatus::Cancelled => (TraceKind::RunCancelled, Level::Warn),
-            RunStatus::TimedOut => (TraceKind::RunTimedOut, Level::Error),
-            _ => (TraceKind::RunFailed, Level::Error),
-        };
+        let (kind, level) = end_of(status);
         let message = failure
             .as_ref()
             .map_or_else(|| "the run has completed".to_owned(), |failure| failure.message.clone());
@@ -314,72 +314,6 @@ fn trace(kind: TraceKind, level: Level, message: &str, timestamp: Timestamp) -> 
         output_summary: None,
         data: None,
         timestamp,
-    }
-}
-
-/// What a node is after it was ended from outside.
-fn ended_by(reason: EndReason) -> (NodeStatus, Failure) {
-    let (status, kind, message) = match reason {
-        EndReason::Cancelled => (NodeStatus::Cancelled, FailureKind::Cancelled, "it was cancelled"),
-        EndReason::NodeTimeout => {
-            (NodeStatus::TimedOut, FailureKind::Timeout, "it took longer than it may")
-        }
-        EndReason::RunTimeout => {
-            (NodeStatus::TimedOut, FailureKind::Timeout, "the run took longer than it may")
-        }
-        EndReason::Stopping => {
-            (NodeStatus::Cancelled, FailureKind::Cancelled, "the service was stopped")
-        }
-    };
-    (status, Failure { kind, message: message.to_owned() })
-}
-
-/// What a run is when all its nodes have ended by themselves.
-pub(crate) fn verdict_of_nodes(nodes: &[NodeView]) -> (RunStatus, Option<Failure>) {
-    let failed = nodes.iter().find_map(|node| {
-        let broke = matches!(node.status, NodeStatus::Failed | NodeStatus::TimedOut);
-        broke.then_some(node.failure.as_ref()?).map(|failure| (node, failure))
-    });
-    match failed {
-        None => (RunStatus::Completed, None),
-        Some((node, failure)) => {
-            let message = format!("`{}`: {}", node.node_ref, failure.message);
-            (RunStatus::Failed, Some(Failure { kind: failure.kind, message }))
-        }
-    }
-}
-
-/// What a node is after its last attempt.
-pub(crate) fn judge(outcome: &NodeOutcome) -> (NodeStatus, Option<Failure>, ProcessEnd) {
-    let failed = |kind, message| (NodeStatus::Failed, Some(Failure { kind, message }));
-    match outcome {
-        NodeOutcome::NotStarted { message } => {
-            let (status, failure) = failed(FailureKind::Spawn, message.clone());
-            (status, failure, ProcessEnd::Unknown)
-        }
-        NodeOutcome::NeverStarted { reason } => {
-            let failure = ended_by(*reason).1;
-            (NodeStatus::Cancelled, Some(failure), ProcessEnd::Unknown)
-        }
-        NodeOutcome::Ended { end, reason: Some(reason), .. } => {
-            let (status, failure) = ended_by(*reason);
-            (status, Some(failure), *end)
-        }
-        NodeOutcome::Ended { end, reason: None, .. } => {
-            let (status, failure) = match end {
-                ProcessEnd::Code(0) => (NodeStatus::Completed, None),
-                ProcessEnd::Code(code) => {
-                    failed(FailureKind::ExitCode, format!("it returned the exit code {code}"))
-                }
-                ProcessEnd::Signal(signal) => {
-                    failed(FailureKind::Signal, format!("signal {signal} ended it"))
-                }
-                ProcessEnd::Unknown => {
-                    failed(FailureKind::Internal, "nobody knows how it ended".to_owned())
-                }
-            };
-            (status, failure, *end)
-        }
     }
 }
 

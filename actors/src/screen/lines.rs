@@ -202,7 +202,6 @@ impl Observer for LineObserver<'_> {
         self.progress.has_moved_rows = false;
         self.progress.inner_scrolls = 0;
         match operation {
-            Operation::Function(Function::Print(_)) => {}
             Operation::Function(Function::Lf | Function::Nel) if is_primary(context.terminal()) => {
                 let row = context.terminal().cursor().row;
                 self.progress.give_through(context.terminal(), row, self.lines);

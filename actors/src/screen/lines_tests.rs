@@ -112,7 +112,7 @@ proptest! {
         rows in 1u16..6,
     ) {
         let mut expected: Vec<String> = text.iter().map(|line| line.trim_end().to_owned()).collect();
-        let output = text.iter().map(|line| format!("{line}\r\n")).collect::<String>();
+        let output: String = text.iter().flat_map(|line| [line.as_str(), "\r\n"]).collect();
         let size = TerminalSize { cols, rows };
         let lines = collected(LineCollector::terminal(size), output.as_bytes(), piece);
         prop_assert_eq!(&lines, &expected);

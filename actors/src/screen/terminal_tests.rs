@@ -1,5 +1,7 @@
 //! The promise of the repaint, over sequences as programs write them and over random ones.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::terminal::VirtualTerminal;
@@ -156,7 +158,7 @@ fn screen_frozen_terminals_are_small() {
     let size = TerminalSize { cols: 120, rows: 30 };
     let mut output = String::new();
     for number in 0..200 {
-        output.push_str(&format!("\x1b[32mstep {number}\x1b[0m of the build is done\r\n"));
+        let _ = write!(output, "\x1b[32mstep {number}\x1b[0m of the build is done\r\n");
     }
     let frozen = shown(output.as_bytes(), size).freeze();
     assert!(frozen.repaint().len() < 4096, "{}", frozen.repaint().len());

@@ -15,7 +15,7 @@ use crate::ports::{
     Annotation, CancelRequest, Claim, Lease, Purged, RecordBatch, RunCursor, RunList, RunQuery,
     RunStore, StoreError, StoredRun, Submission, Submitted, TraceQuery,
 };
-use crate::run_view::{NodeStatus, RunStatus};
+use crate::run_view::{NodeStatus, RunStatus, RunView};
 use crate::submission::purged_spec;
 
 /// A [`RunStore`] in memory.
@@ -198,7 +198,7 @@ impl RunStore for MemoryStore {
             .last()
             .filter(|_| more)
             .map(|view| RunCursor { created_at: view.created_at, run_id: view.run_id.clone() });
-        Ok(RunList { runs: runs.into_iter().map(|view| view.without_nodes()).collect(), next })
+        Ok(RunList { runs: runs.into_iter().map(RunView::without_nodes).collect(), next })
     }
 
     async fn history(

@@ -36,8 +36,7 @@ where
         let work = test(client(&format!("http://{address}")));
         tokio::time::timeout(limit, work).await.expect("in time");
         handle.stop(false).await;
-        let cursors = seen.cursors.lock().expect("no panic").clone();
-        cursors
+        seen.cursors.lock().expect("no panic").clone()
     })
 }
 

@@ -5,6 +5,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
+use actix_web::http::uri::Authority;
 use actix_web::{FromRequest, HttpRequest, web};
 use runcast_actors::ids::{RunId, RunKey, TenantId};
 use runcast_actors::moment::Timestamp;
@@ -124,7 +125,7 @@ fn identify(access: &Access, request: &HttpRequest) -> Result<Caller, ApiError> 
 /// Refuses a request that another site may have made the browser send with our cookie.
 pub(crate) fn require_own_origin(access: &Access, request: &HttpRequest) -> Result<(), ApiError> {
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let host = text(HOST).or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+    let host = text(HOST).or_else(|| request.uri().authority().map(Authority::as_str));
     match text(ORIGIN) {
         Some(origin) if access.is_own_origin(origin, host) => Ok(()),
         _ => {

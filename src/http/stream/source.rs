@@ -180,6 +180,8 @@ struct Following {
     end_seen: Option<Seq>,
     /// Whether the end may lie before the cursor is asked once; after that the end comes as an event.
     end_checked: bool,
+    /// Set when the service ends all streams: up to here the viewer is still served.
+    closing_at: Option<Seq>,
 }
 
 impl Source {
@@ -227,7 +229,13 @@ impl Source {
     }
 
     async fn begin(&mut self, view: &RunView) -> Result<Option<Part>, Passing> {
-        let live_at = self.api.history.tail(&self.run).await.map_err(history)?.max(view.last_seq);
+        let live_at = self
+            .api
+            .history
+            .tail(&self.run)
+            .await
+            .map_err(|error| history(&error))?
+            .max(view.last_seq);
         let cursor = match self.begin {
             Begin::After(seq) => seq,
             Begin::Start => Seq::START,
@@ -238,7 +246,7 @@ impl Source {
                 let snapshot = self.streaming.screens.snapshot(&self.run, wanted, self.scrollback);
                 let mut snapshot = snapshot.await.map_err(|error| match error {
                     SnapshotError::Busy => Passing::new("the screens of the run are busy"),
-                    SnapshotError::History(error) => history(error),
+                    SnapshotError::History(error) => history(&error),
                 })?;
                 // They are taken from the end of the lists.
                 snapshot.terminals.reverse();
@@ -273,7 +281,7 @@ impl Source {
         let watching = self.streaming.brokers.watch(&self.run, cursor).await;
         let viewer = watching.map_err(|error| match error {
             WatchError::TooManyViewers(error) => Passing::new(error.to_string()),
-            WatchError::History(error) => history(error),
+            WatchError::History(error) => history(&error),
         })?;
         let following = Following {
             viewer,
@@ -281,6 +289,7 @@ impl Source {
             told: cursor,
             end_seen: None,
             end_checked: false,
+            closing_at: None,
         };
         self.state = State::Follow(Box::new(following));
         Ok(())
@@ -306,16 +315,24 @@ impl Source {
         }
         let quiet_until = Instant::now() + self.streaming.keep_alive;
         loop {
+            if following.closing_at.is_some_and(|at| following.viewer.cursor() >= at) {
+                return Err(Passing::new("the service is stopping"));
+            }
             let frames = tokio::select! {
                 biased;
-                _ = self.streaming.closing.wait_for(|closing| *closing) => {
-                    return Err(Passing::new("the service is stopping"));
+                _ = self.streaming.closing.wait_for(|closing| *closing),
+                    if following.closing_at.is_none() =>
+                {
+                    // What is there, the end of the run above all, is still sent.
+                    let tail = self.api.history.tail(&self.run).await;
+                    following.closing_at = Some(tail.map_err(|error| history(&error))?);
+                    continue;
                 }
                 () = sleep_until(self.expires_at) => {
                     return Err(Passing::new("the credential has expired"));
                 }
                 () = tokio::time::sleep_until(self.ends_at) => return Ok(Some(Part::ComeBack(None))),
-                frames = following.viewer.next(PULL_BYTES) => frames.map_err(history)?,
+                frames = following.viewer.next(PULL_BYTES) => frames.map_err(|error| history(&error))?,
                 () = tokio::time::sleep_until(quiet_until) => {
                     let cursor = following.viewer.cursor();
                     let part = if cursor > following.told {
@@ -375,7 +392,7 @@ impl Source {
     }
 
     async fn view(&self) -> Result<RunView, Passing> {
-        let found = self.api.history.run(&self.run).await.map_err(history)?;
+        let found = self.api.history.run(&self.run).await.map_err(|error| history(&error))?;
         let stored = found.filter(|stored| !stored.purged);
         stored.map(|stored| stored.view).ok_or_else(|| Passing::new("the run is gone"))
     }
@@ -385,7 +402,7 @@ fn node<'a>(view: &'a RunView, node_ref: &NodeRef) -> Option<&'a NodeView> {
     view.nodes.iter().flatten().find(|node| node.node_ref == *node_ref)
 }
 
-fn history(error: HistoryError) -> Passing {
+fn history(error: &HistoryError) -> Passing {
     tracing::warn!(%error, "a stream ends: the run cannot be read");
     match error {
         HistoryError::Log(_) => Passing::new("the log is away"),

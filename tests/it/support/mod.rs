@@ -4,6 +4,7 @@
 pub(crate) mod api;
 pub(crate) mod collect;
 pub(crate) mod deadline;
+pub(crate) mod processes;
 pub(crate) mod programs;
 pub(crate) mod service;
 pub(crate) mod sse;

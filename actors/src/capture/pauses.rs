@@ -45,24 +45,29 @@ impl PauseTeller {
             let told = told.clone();
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(TELL_AFTER).await;
-                if teller.may_tell() {
-                    teller.tell_paused(&node, gate.closed());
-                    *told.lock().unwrap_or_else(PoisonError::into_inner) = true;
+                // A pause that may not be told yet is told as soon as it may, if it still lasts.
+                while let Err(next) = teller.may_tell() {
+                    tokio::time::sleep_until(next).await;
                 }
+                teller.tell_paused(&node, gate.closed());
+                *told.lock().unwrap_or_else(PoisonError::into_inner) = true;
             })
         };
         let began = Instant::now();
         Pause { teller: self.clone(), node_ref: node_ref.clone(), began, told, telling }
     }
 
-    fn may_tell(&self) -> bool {
+    /// Notes that a pause is told now, or says when one may be.
+    fn may_tell(&self) -> Result<(), Instant> {
         let mut last = self.last_told.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let due = last.is_none_or(|last| now.duration_since(last) >= TELL_EVERY);
-        if due {
-            *last = Some(now);
+        match *last {
+            Some(last) if now.duration_since(last) < TELL_EVERY => Err(last + TELL_EVERY),
+            _ => {
+                *last = Some(now);
+                Ok(())
+            }
         }
-        due
     }
 
     fn tell_paused(&self, node_ref: &NodeRef, closed: Option<Closed>) {

@@ -3,12 +3,16 @@
 //! The order of waiting is: for bytes, for an open gate, for a permit, and only then is read. So a
 //! terminal that may not be read costs nothing but the kernel's own buffer, and its child waits.
 
+pub mod pauses;
+pub mod program_events;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::capture::pauses::PauseTeller;
 use crate::entry::RunnerKind;
 use crate::flow::capture_gate::CaptureGate;
 use crate::flow::coalescer::Coalescer;
@@ -18,7 +22,6 @@ use crate::flow::permits::{BytePermit, NodeBudget};
 use crate::ids::StreamKey;
 use crate::moment::Moment;
 use crate::ports::Output;
-use crate::roles::pauses::PauseTeller;
 
 /// How long reading goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,8 +19,8 @@ use crate::ids::{NodeRef, Seq, StreamKey};
 use crate::moment::{Moment, Timestamp};
 use crate::ports::Claim;
 use crate::roles::node::NodeOutcome;
-use crate::roles::run::{judge, verdict_of_nodes};
 use crate::run_view::{Failure, FailureKind, NodeStatus, NodeView, Progress, RunStatus, RunView};
+use crate::verdict::{end_of, judge, verdict_of_nodes};
 
 /// Bytes of history that are read at once.
 const READ_BYTES: usize = 1024 * 1024;
@@ -156,11 +156,7 @@ pub fn closing_entries(survey: &Survey, cause: FailureKind) -> Vec<Draft> {
         Some(failure) => (RunStatus::Failed, failure),
         None => verdict_of_nodes(&nodes),
     };
-    let kind = match status {
-        RunStatus::Completed => TraceKind::RunCompleted,
-        _ => TraceKind::RunFailed,
-    };
-    let level = if status == RunStatus::Completed { Level::Info } else { Level::Error };
+    let (kind, level) = end_of(status);
     let message = failure.as_ref().map_or("the run has completed", |failure| &failure.message);
     let mut event = trace(kind, level, message);
     event.error.clone_from(&failure);

@@ -1,0 +1,34 @@
+# Every target does its own set-up on a Debian machine with Rust; see scripts/setup.sh.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench soak fmt lint
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Build, serve on loopback, run examples/demo.yaml and follow it (CI=1: end by itself)
+	@scripts/setup.sh build
+	@scripts/demo.sh
+
+test: ## Run every test
+	@scripts/setup.sh build test
+	@scripts/test.sh
+
+check: ## Format, lints, documentation, licences and advisories of dependencies
+	@scripts/setup.sh build check
+	@scripts/check.sh
+
+lint: ## Only the lints
+	@scripts/setup.sh build
+	cargo clippy --workspace --all-targets -- -D warnings
+
+fmt: ## Format the code
+	cargo fmt --all
+
+bench: ## Measure throughput and latency beside a plain read of the same terminal
+	@scripts/setup.sh build
+	cargo bench --bench stream
+
+soak: ## The long tests: hours of kills and gigabytes, none of them in `make test`
+	@scripts/setup.sh build test
+	@scripts/test.sh --test it soak -- --ignored

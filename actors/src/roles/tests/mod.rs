@@ -1,0 +1,8 @@
+//! Runs as their owner lives them, with a scripted runner, a log and rows in memory, on a paused clock.
+
+mod capture;
+mod ending;
+mod faults;
+mod graph;
+mod takeover;
+mod world;

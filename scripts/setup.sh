@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Installs what a target needs and is not there. Says nothing and takes no time when all is there.
+#
+#   scripts/setup.sh build         a C compiler for the bundled libraries
+#   scripts/setup.sh test          the programs whose consoles tests capture
+#   scripts/setup.sh check         cargo-deny
+set -euo pipefail
+
+missing=()
+# Notes the Debian package $2 if the program $1 is not there.
+need() { command -v "$1" > /dev/null || missing+=("$2"); }
+
+if ! command -v cargo > /dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then
+  echo "cargo is in $HOME/.cargo/bin, which is not in PATH" >&2
+  exit 1
+fi
+if ! command -v cargo > /dev/null; then
+  echo "Rust is missing: install the toolchain that Cargo.toml names as rust-version" >&2
+  exit 1
+fi
+
+for what in "$@"; do
+  case "$what" in
+    build)
+      need cc gcc
+      need make make
+      need perl perl
+      [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
+      ;;
+    test)
+      need curl curl
+      need less less
+      need top procps
+      need vim vim
+      ;;
+    check)
+      need cc gcc
+      ;;
+    *)
+      echo "setup.sh: unknown part $what" >&2
+      exit 2
+      ;;
+  esac
+done
+
+if [ "${#missing[@]}" -gt 0 ]; then
+  if [ "$(id -u)" -eq 0 ]; then as_root=(); else as_root=(sudo); fi
+  echo "installing ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  # Package lists of a fresh machine may be empty or old.
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null
+fi
+
+for what in "$@"; do
+  if [ "$what" = check ] && ! cargo deny --version > /dev/null 2>&1; then
+    echo "installing cargo-deny (once, several minutes on two cores)"
+    cargo install --quiet --locked cargo-deny
+  fi
+done
