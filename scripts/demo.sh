@@ -10,7 +10,7 @@ title() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 
 title "Building"
 [ -e target/debug/runcast ] ||
-  say "${dim}The first build compiles every dependency: about ten minutes on two cores.${plain}"
+  say "${dim}The first build compiles every dependency: about seven minutes on two cores.${plain}"
 cargo build --quiet
 runcast=target/debug/runcast
 

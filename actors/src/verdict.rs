@@ -34,8 +34,8 @@ pub fn ended_by(reason: EndReason) -> (NodeStatus, Failure) {
 /// What a run is when all its nodes have ended and nobody remembers a reason to end it: a node that
 /// was ended from outside tells that reason.
 pub fn verdict_of_nodes(nodes: &[NodeView]) -> (RunStatus, Option<Failure>) {
-    let ended_from_outside = nodes.iter().filter(|node| node.status == NodeStatus::Cancelled);
-    if let Some(failure) = ended_from_outside.filter_map(|node| node.failure.clone()).next() {
+    let mut ended_from_outside = nodes.iter().filter(|node| node.status == NodeStatus::Cancelled);
+    if let Some(failure) = ended_from_outside.find_map(|node| node.failure.clone()) {
         let status = match failure.kind {
             FailureKind::Timeout => RunStatus::TimedOut,
             _ => RunStatus::Cancelled,

@@ -251,7 +251,7 @@ async fn p1_pages_streams_filters_and_polling_share_the_cursor() {
     assert_eq!(seen.events.iter().collect::<Vec<_>>(), wanted);
 
     // Pages of chunks have the data of the stream, member for member.
-    for ((node, stream), _) in &reference.streams {
+    for (node, stream) in reference.streams.keys() {
         let mut paged = Vec::new();
         api.each_chunk(&run, node, stream, 100, |data| paged.push(data.to_owned())).await;
         let of_stream = |event: &&Logged| {

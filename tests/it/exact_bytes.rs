@@ -193,7 +193,8 @@ const SAMPLE_C: &str = "int main(void) {\n    int unused = \"text\";\n    return
 
 fn sample_files(directory: &Path) {
     std::fs::write(directory.join("sample.c"), SAMPLE_C).expect("a file");
-    let lines: String = (1..200).map(|n| format!("\x1b[3{}mline {n}\x1b[0m\n", n % 8)).collect();
+    let line = |n: u32| format!("\x1b[3{}mline {n}\x1b[0m\n", n % 8);
+    let lines = (1..200).map(line).collect::<Vec<_>>().concat();
     std::fs::write(directory.join("sample.txt"), lines).expect("a file");
 }
 

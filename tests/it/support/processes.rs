@@ -30,7 +30,6 @@ pub(crate) async fn wait_gone(mark: &str, within: Duration) {
     let gone = wait_for("no process is left", within + Duration::from_secs(1), async || {
         marked(mark).is_empty().then_some(())
     });
-    if tokio::time::timeout(within, gone).await.is_err() {
-        panic!("left after {within:?}: {:?}", marked(mark));
-    }
+    let is_gone = tokio::time::timeout(within, gone).await.is_ok();
+    assert!(is_gone, "left after {within:?}: {:?}", marked(mark));
 }

@@ -132,6 +132,7 @@ impl SseRequest {
     }
 
     /// Adds to the query.
+    #[expect(clippy::needless_pass_by_value, reason = "callers give numbers and texts")]
     pub(crate) fn query(mut self, name: &str, value: impl ToString) -> Self {
         self.query.push((name.to_owned(), value.to_string()));
         self
