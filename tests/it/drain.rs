@@ -42,7 +42,7 @@ async fn a_run_may_end_while_the_service_drains_and_nothing_new_begins() {
     late.read(&mut late_client).await;
     seen.assert_complete();
     late.assert_same(&seen);
-    assert_eq!(seen.dservice.as_ref().expect("done")["status"], "COMPLETED");
+    assert_eq!(seen.done.as_ref().expect("done")["status"], "COMPLETED");
     assert_eq!(seen.stream("second", "pty").output, b"second\r\n");
     let status = service.wait_exit(LIMIT).await;
     assert!(status.success(), "{status}");

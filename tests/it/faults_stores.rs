@@ -99,7 +99,9 @@ async fn p2_a_full_disk_pauses_the_terminals_and_loses_nothing() {
     let status = api.try_get("/readyz").await.expect("an answer").status;
     assert_eq!(status, 200, "it serves, degraded");
     assert_eq!(api.run(&run).await["status"], "RUNNING");
-    assert!(api.chunk_page(&run, "a", "pty", "&limit=1").await["chunks"][0].is_object());
+    let page =
+        api.get(&format!("/runs/{run}/terminal/a?stream=pty&limit=1")).await.expect(200).json();
+    assert!(page["chunks"][0].is_object(), "what is there is served: {page}");
 
     disk.give_back();
     while viewer.find("trace").await.json()["type"] != "CAPTURE_RESUMED" {}
