@@ -125,21 +125,21 @@ async fn viewers_of_what_goes_on_are_told_to_come_back() {
 
 #[tokio::test]
 async fn a_stream_that_is_open_when_all_runs_have_ended_is_closed_with_a_retry() {
-    let service = Service::builder().config("[server]\ndrain_secs = 2").start().await;
-    let api = service.api();
     // More runs than may be held: the second stays queued, so its stream has no end.
     let settings = "[runners.local]\nmax_parallel = 1";
-    let mut one = Service::builder().config(settings).start().await;
-    drop(service);
-    drop(api);
-    let api = one.api();
-    let gate = one.data_dir().join("gate");
+    let mut service = Service::builder().config(settings).start().await;
+    let api = service.api();
+    let gate = service.data_dir().join("gate");
     let running = api.submit(&run_of([pty("a", &wait_for_file(&gate))])).await;
     api.wait_node_running(&running, "a").await;
     let queued = api.submit(&run_of([pty("b", "true")])).await;
     let mut client = api.stream(&queued).open().await;
     client.find("live").await;
-    one.signal(Signal::TERM);
+    service.signal(Signal::TERM);
+    wait_for("it drains", LIMIT, async || {
+        (api.try_get("/readyz").await.ok()?.status == 503).then_some(())
+    })
+    .await;
     std::fs::write(&gate, "").expect("the gate opens");
     let mut last = Vec::new();
     while let Some(message) = client.next().await {
@@ -149,9 +149,9 @@ async fn a_stream_that_is_open_when_all_runs_have_ended_is_closed_with_a_retry()
     let Message::Event(error) = &last[last.len() - 1] else { panic!("{last:?}") };
     assert_eq!((error.name.as_str(), error.id), ("error", None));
     assert_eq!(error.json()["retryable"], true);
-    assert!(one.wait_exit(LIMIT).await.success());
+    assert!(service.wait_exit(LIMIT).await.success());
     // What was queued runs after the next start.
-    one.restart().await;
+    service.restart().await;
     assert_eq!(api.wait_ended(&queued).await["status"], "COMPLETED");
     let mut seen = Collected::new();
     seen.read(&mut api.stream(&queued).open().await).await;

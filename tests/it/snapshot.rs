@@ -103,6 +103,8 @@ struct Join {
     /// As of which entry its snapshot was, and what that showed.
     snapshot_seq: u64,
     at_snapshot: Shown,
+    /// What it saw right after the next chunks: what a snapshot lacks is soon drawn over.
+    soon: Vec<(u64, Shown)>,
     /// The last entry it had when it left, and what it saw then.
     last_seq: u64,
     at_last: Shown,
@@ -119,6 +121,7 @@ async fn join(api: &Api, run: &str, scrollback: u64, follow: u64) -> Option<Join
     let mut snapshot = None;
     let mut last_seq = 0;
     let mut followed = 0;
+    let mut soon = Vec::new();
     while followed < follow {
         let Some(message) = client.next().await else { break };
         let event = match message {
@@ -147,6 +150,9 @@ async fn join(api: &Api, run: &str, scrollback: u64, follow: u64) -> Option<Join
                 assert!(seq > snapshot["seq"].as_u64().expect("seq"), "only what comes later");
                 last_seq = seq;
                 feed(&mut terminal, &data);
+                if soon.len() < 4 {
+                    soon.push((seq, Shown::of(terminal.as_ref().expect("the snapshot made it"))));
+                }
                 followed += 1;
             }
             "error" => panic!("{data}"),
@@ -157,6 +163,7 @@ async fn join(api: &Api, run: &str, scrollback: u64, follow: u64) -> Option<Join
     Some(Join {
         snapshot_seq: data["seq"].as_u64().expect("seq"),
         at_snapshot,
+        soon,
         last_seq: last_seq.max(data["seq"].as_u64().expect("seq")),
         at_last: Shown::of(terminal.as_ref().expect("the snapshot made it")),
         lines_above: data["linesAbove"].as_u64().expect("linesAbove"),
@@ -216,7 +223,10 @@ async fn p5_joining_in_the_middle_shows_what_everybody_sees() {
     let mut reference = Collected::new();
     reference.read(&mut api.stream(&run).open().await).await;
     reference.assert_complete();
-    let wanted = joined.iter().flat_map(|(join, _)| [join.snapshot_seq, join.last_seq]);
+    let wanted = joined.iter().flat_map(|(join, _)| {
+        let soon = join.soon.iter().map(|(seq, _)| *seq);
+        soon.chain([join.snapshot_seq, join.last_seq])
+    });
     let shown = references(&reference.events, wanted);
     let mut in_alternate = 0;
     for (join, scrollback) in &joined {
@@ -226,6 +236,9 @@ async fn p5_joining_in_the_middle_shows_what_everybody_sees() {
             shown.get(&at),
             "the snapshot at {at}, {scrollback} lines above"
         );
+        for (seq, soon) in &join.soon {
+            assert_eq!(Some(soon), shown.get(seq), "from {at} to {seq}");
+        }
         assert_eq!(
             Some(&join.at_last),
             shown.get(&join.last_seq),
