@@ -22,8 +22,9 @@ use runcast_actors::roles::run_manager::{LocalRunControl, RunManager};
 use runcast_actors::roles::screen::Screens;
 use tokio::sync::{Semaphore, watch};
 
+use crate::adapters::guard_process::DEFAULT_GRACE;
 use crate::adapters::log_fjall::{FjallLog, FjallLogSettings};
-use crate::adapters::process_guard::{DEFAULT_GRACE, GuardCommand, ProcessGuard};
+use crate::adapters::process_guard::{GuardCommand, ProcessGuard};
 use crate::adapters::process_spawner::ProcessSpawner;
 use crate::adapters::runner_local::{LocalRunner, LocalRunnerSettings};
 use crate::adapters::store_sql::{SqlStore, SqlStoreSettings};

@@ -1,5 +1,6 @@
 //! One adapter a file: each implements a port of `runcast-actors` and alone knows its vendor.
 
+pub mod guard_process;
 pub mod log_fjall;
 pub mod process_group;
 pub mod process_guard;

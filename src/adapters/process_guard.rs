@@ -2,29 +2,27 @@
 //!
 //! The parent-death signal ends only the first process of a node. So the service starts its own
 //! binary again as a guard, and tells it through a pipe, in lines, which sessions live:
-//! `+PID START_TICKS` and `-PID`. The pipe ends when the service does, however it dies; then the
-//! guard sends HUP and TERM, waits a short grace, kills every session it holds, and exits.
-//! A guard that dies is started again and told everything.
+//! `+PID START_TICKS` and `-PID`; a child tells of itself, `+PID`, before its program begins.
+//! The pipe ends when the service does, however it dies. What the guard does then is in
+//! [`guard_process`](super::guard_process). A guard that dies is started again and told everything.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Write};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use runcast_actors::entry::ProcessIdentity;
 use rustix::fs::{OFlags, fcntl_setfl};
 
-use super::process_group;
+use super::guard_process::{GUARD_ARGUMENT, write_announcement};
 use super::process_spawner::ProcessSpawner;
-
-/// The first argument that makes the binary a guard.
-pub const GUARD_ARGUMENT: &str = "guard";
-/// Between HUP and TERM, and KILL.
-pub const DEFAULT_GRACE: Duration = Duration::from_millis(200);
 
 /// Messages to the guard that wait; the next caller waits for room.
 const QUEUE_LEN: usize = 1024;
@@ -36,9 +34,6 @@ const SETTLED_AFTER: Duration = Duration::from_secs(60);
 const MAX_FAILURES: u32 = 10;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
-/// How long the guard waits for what it has killed, in rounds.
-const LAST_ROUNDS: usize = 10;
-const LAST_ROUND: Duration = Duration::from_millis(200);
 
 /// How the guard is started: by default our own binary with `guard`.
 #[derive(Debug, Clone)]
@@ -61,7 +56,11 @@ impl GuardCommand {
 #[derive(Clone)]
 pub struct ProcessGuard {
     messages: SyncSender<Message>,
+    pipe: GuardPipe,
 }
+
+/// The way to the guard that runs now; none while there is none. Its writer never blocks.
+type GuardPipe = Arc<Mutex<Option<Arc<OwnedFd>>>>;
 
 enum Message {
     Register(ProcessIdentity),
@@ -74,8 +73,10 @@ impl ProcessGuard {
     pub fn start(command: GuardCommand, spawner: ProcessSpawner) -> io::Result<Self> {
         let (messages, queue) = sync_channel(QUEUE_LEN);
         let (started, first_start) = sync_channel(1);
+        let pipe = GuardPipe::default();
+        let kept_pipe = Arc::clone(&pipe);
         thread::Builder::new().name("guard".to_owned()).spawn(move || {
-            let mut keeper = Keeper::new(command, spawner);
+            let mut keeper = Keeper::new(command, spawner, kept_pipe);
             let result = keeper.start();
             let is_running = result.is_ok();
             if started.send(result).is_ok() && is_running {
@@ -83,7 +84,23 @@ impl ProcessGuard {
             }
         })?;
         first_start.recv().map_err(io::Error::other)??;
-        Ok(Self { messages })
+        Ok(Self { messages, pipe })
+    }
+
+    /// Makes the child tell the guard of itself before its program begins, so that there is no moment
+    /// in which it runs unguarded. What [`Self::register`] says later is the same again.
+    #[allow(unsafe_code)]
+    pub fn announce(&self, command: &mut Command) {
+        let Some(pipe) = lock(&self.pipe).clone() else { return };
+        let announce = move || {
+            let mut line = [0_u8; 16];
+            let start = write_announcement(rustix::process::getpid().as_raw_pid(), &mut line);
+            // Without room in the pipe it is told a moment later, by the service.
+            let _ = rustix::io::write(&pipe, &line[start..]);
+            Ok(())
+        };
+        // SAFETY: between fork and exec only system calls are made; nothing allocates or locks.
+        unsafe { command.pre_exec(announce) };
     }
 
     /// From now on the session of `identity` dies with the service. May wait: not for async threads.
@@ -103,73 +120,8 @@ impl ProcessGuard {
     }
 }
 
-/// What the guard process does: `grace` is its argument in milliseconds, if there is one.
-pub fn guard_main(grace: Option<&str>) -> io::Result<()> {
-    let grace = match grace {
-        None => DEFAULT_GRACE,
-        Some(text) => Duration::from_millis(text.parse().map_err(|_| {
-            let message = format!("`{text}` is no grace in milliseconds");
-            io::Error::new(io::ErrorKind::InvalidInput, message)
-        })?),
-    };
-    rustix::process::setsid()?;
-    ignore_signals();
-    run_guard(io::stdin().lock(), grace)
-}
-
-/// Follows what lives until the input ends, then ends it.
-pub fn run_guard(input: impl Read, grace: Duration) -> io::Result<()> {
-    let boot_id = process_group::identify(rustix::process::getpid().as_raw_pid())?.boot_id;
-    let mut live = HashMap::new();
-    for line in BufReader::new(input).split(b'\n') {
-        // An input that cannot be read any more is as much the end as one that is closed.
-        let Ok(line) = line else { break };
-        match parse_line(&String::from_utf8_lossy(&line)) {
-            Some(Line::Lives { pid, start_ticks }) => {
-                live.insert(pid, ProcessIdentity { pid, start_ticks, boot_id });
-            }
-            Some(Line::Gone { pid }) => {
-                live.remove(&pid);
-            }
-            None => {}
-        }
-    }
-    let live: Vec<ProcessIdentity> = live.into_values().collect();
-    let asked: usize = live.iter().map(process_group::terminate).sum();
-    if asked == 0 || process_group::wait_until_gone(&live, grace) {
-        return Ok(());
-    }
-    for _ in 0..LAST_ROUNDS {
-        for identity in &live {
-            process_group::kill(identity);
-        }
-        if process_group::wait_until_gone(&live, LAST_ROUND) {
-            break;
-        }
-    }
-    Ok(())
-}
-
-enum Line {
-    Lives { pid: i32, start_ticks: u64 },
-    Gone { pid: i32 },
-}
-
-fn parse_line(line: &str) -> Option<Line> {
-    if let Some(pid) = line.strip_prefix('-') {
-        return Some(Line::Gone { pid: pid.parse().ok()? });
-    }
-    let (pid, start_ticks) = line.strip_prefix('+')?.split_once(' ')?;
-    Some(Line::Lives { pid: pid.parse().ok()?, start_ticks: start_ticks.parse().ok()? })
-}
-
-/// What ends the service must not end the guard first.
-#[allow(unsafe_code)]
-fn ignore_signals() {
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT] {
-        // SAFETY: sets a disposition of this process; no handler runs any code.
-        unsafe { libc::signal(signal, libc::SIG_IGN) };
-    }
+fn lock(pipe: &GuardPipe) -> MutexGuard<'_, Option<Arc<OwnedFd>>> {
+    pipe.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Running {
@@ -195,12 +147,13 @@ struct Keeper {
     running: Option<Running>,
     failures: u32,
     next_start: Instant,
+    pipe: GuardPipe,
 }
 
 impl Keeper {
-    fn new(command: GuardCommand, spawner: ProcessSpawner) -> Self {
+    fn new(command: GuardCommand, spawner: ProcessSpawner, pipe: GuardPipe) -> Self {
         let (live, next_start) = (HashMap::new(), Instant::now());
-        Self { command, spawner, live, running: None, failures: 0, next_start }
+        Self { command, spawner, live, running: None, failures: 0, next_start, pipe }
     }
 
     fn work(&mut self, messages: &Receiver<Message>) {
@@ -266,11 +219,13 @@ impl Keeper {
         };
         let mut running = Running { child, input, since: Instant::now() };
         let told = tell_all(&mut running, self.live.values());
+        *lock(&self.pipe) = running.input.as_fd().try_clone_to_owned().ok().map(Arc::new);
         self.running = Some(running);
         told
     }
 
     fn fail(&mut self, reason: &str) {
+        *lock(&self.pipe) = None;
         if let Some(running) = self.running.take() {
             running.replace();
         }
@@ -286,6 +241,7 @@ impl Keeper {
 
     /// Ends the guard the way the death of the service does.
     fn close(&mut self) {
+        *lock(&self.pipe) = None;
         let Some(running) = self.running.take() else { return };
         let Running { mut child, input, .. } = running;
         drop(input);
@@ -320,47 +276,7 @@ fn spawn(command: &GuardCommand) -> io::Result<Child> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt;
-
     use super::*;
-    use crate::adapters::process_spawner::lead_session;
-
-    /// A session that ends only by KILL, once it has said that it is ready.
-    fn stubborn() -> (Child, ProcessIdentity) {
-        let line = "trap '' HUP TERM; echo ready; while :; do sleep 0.05; done";
-        let mut command = Command::new("sh");
-        command.args(["-c", line]).stdout(Stdio::piped());
-        lead_session(&mut command);
-        let mut child = command.spawn().unwrap();
-        let mut ready = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
-        let identity = process_group::identify(child.id().cast_signed()).unwrap();
-        (child, identity)
-    }
-
-    #[test]
-    fn the_end_of_the_input_kills_what_is_registered_and_nothing_else() {
-        let (mut held, held_identity) = stubborn();
-        let (mut gone, gone_identity) = stubborn();
-        let (mut reused, reused_identity) = stubborn();
-        let input = format!(
-            "+{} {}\n+{} {}\nnoise\n+{} {}\n-{}\n",
-            held_identity.pid,
-            held_identity.start_ticks,
-            gone_identity.pid,
-            gone_identity.start_ticks,
-            reused_identity.pid,
-            reused_identity.start_ticks + 1,
-            gone_identity.pid,
-        );
-        run_guard(input.as_bytes(), Duration::from_millis(20)).unwrap();
-        assert_eq!(held.wait().unwrap().signal(), Some(9));
-        for (child, identity) in [(&mut gone, gone_identity), (&mut reused, reused_identity)] {
-            assert!(child.try_wait().unwrap().is_none());
-            process_group::kill(&identity);
-            child.wait().unwrap();
-        }
-    }
 
     #[test]
     fn a_guard_that_dies_is_started_again_and_told_everything() {

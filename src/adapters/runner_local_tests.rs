@@ -113,9 +113,22 @@ async fn a_terminal_ends_with_its_last_user_and_has_its_size() {
     let setup = setup();
     let line = "stty size; tty >/dev/null && echo tty; echo $TERM; kill -USR1 $$";
     let mut started = setup.runner.start(shell(TerminalMode::Pty, line)).await.unwrap();
-    let output = read_all(&mut started.outputs[0].1).await;
+    // Together: the terminal is kept open until the end of the process is seen.
+    let (outputs, process) = (&mut started.outputs, &mut started.process);
+    let (output, end) = tokio::join!(read_all(&mut outputs[0].1), process.wait());
     assert_eq!(String::from_utf8_lossy(&output), "25 90\r\ntty\r\nxterm-256color\r\n");
-    assert_eq!(wait(&mut started).await, ProcessEnd::Signal(10));
+    assert_eq!(end, ProcessEnd::Signal(10));
+}
+
+#[tokio::test]
+async fn a_terminal_that_is_closed_and_opened_again_is_read_to_its_end() {
+    let setup = setup();
+    let line = "exec < /dev/null > /dev/null 2>&1; sleep 0.2; echo back > /dev/tty; exit 4";
+    let mut started = setup.runner.start(shell(TerminalMode::Pty, line)).await.unwrap();
+    let (outputs, process) = (&mut started.outputs, &mut started.process);
+    let (output, end) = tokio::join!(read_all(&mut outputs[0].1), process.wait());
+    assert_eq!(String::from_utf8_lossy(&output), "back\r\n");
+    assert_eq!(end, ProcessEnd::Code(4));
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ pub(super) fn spawn(mut command: Command, caretakers: &Caretakers) -> io::Result
     let (stderr, stderr_writer) = pipe_with(PipeFlags::CLOEXEC)?;
     command.stdin(Stdio::null()).stdout(stdout_writer).stderr(stderr_writer);
     bind_to_service(&mut command);
+    caretakers.guard.announce(&mut command);
     lead_session(&mut command);
     let leader = fork(&mut command, caretakers)?;
     let outputs = [(StreamName::Stdout, stdout), (StreamName::Stderr, stderr)];

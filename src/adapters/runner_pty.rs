@@ -28,6 +28,7 @@ pub(super) fn spawn(
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     let kept = rustix::fs::open(name.as_c_str(), flags, Mode::empty())?;
     bind_to_service(&mut command);
+    caretakers.guard.announce(&mut command);
     // It makes the child lead a session with this terminal, and closes our side of the slave.
     let command = pty_process::blocking::Command::from(command);
     let leader =
