@@ -1,7 +1,8 @@
 //! Entries as the JSON of events: the same text live, by REST and from a recording.
 
+use std::sync::LazyLock;
+
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -9,6 +10,14 @@ use crate::entry::{Body, Chunk, ChunkKind, Entry, StreamTotals, TraceEvent};
 use crate::ids::{RunId, Seq};
 use crate::moment::Timestamp;
 use crate::run_view::{NodeView, RunView};
+
+// The scalar encoder is a quarter of the time that a busy run's events take.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+static BASE64: LazyLock<base64::engine::Simd> =
+    LazyLock::new(|| base64::engine::Simd::standard(base64::engine::general_purpose::PAD));
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+static BASE64: LazyLock<base64::engine::GeneralPurpose> =
+    LazyLock::new(|| base64::engine::general_purpose::STANDARD);
 
 /// The event name of an entry.
 pub fn event_name(entry: &Entry) -> &'static str {
@@ -127,7 +136,7 @@ fn write_terminal(out: &mut Vec<u8>, run_id: &RunId, seq: Seq, chunk: &Chunk) {
         out.extend_from_slice(br#""payload":""#);
         let start = out.len();
         out.resize(start + base64::encoded_len(payload.len(), true).expect("chunks are small"), 0);
-        STANDARD
+        BASE64
             .encode_slice(payload, &mut out[start..])
             .expect("the slice has the length that base64 asked for");
         out.extend_from_slice(br#"","#);
@@ -159,6 +168,7 @@ fn write_terminal(out: &mut Vec<u8>, run_id: &RunId, seq: Seq, chunk: &Chunk) {
 
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
 
     use super::*;

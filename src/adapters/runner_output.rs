@@ -43,13 +43,11 @@ impl Output for FdOutput {
         if limit == 0 {
             return Ok(None);
         }
-        let start = buffer.len();
-        buffer.resize(start + limit, 0);
+        buffer.reserve(limit);
         let mut len = 0;
         let mut result = Ok(());
         while len < limit && !self.ended {
-            let room = &mut buffer[start + len..];
-            match self.fd.try_io(Interest::READABLE, |fd| read(fd, room)) {
+            match self.fd.try_io(Interest::READABLE, |fd| read(fd, buffer, limit - len)) {
                 Ok(0) => self.ended = true,
                 Ok(count) => len += count,
                 Err(error) => {
@@ -58,7 +56,6 @@ impl Output for FdOutput {
                 }
             }
         }
-        buffer.truncate(start + len);
         match result {
             // What was read counts; an error that lasts comes again at the next call.
             _ if len > 0 => Ok(Some(len)),
@@ -76,14 +73,24 @@ pub(super) fn watch_readable(fd: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd
     Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE)? })
 }
 
-/// One read that was not interrupted. The master of a terminal whose last user has gone says EIO:
-/// that is its end.
-fn read(fd: impl AsFd, room: &mut [u8]) -> io::Result<usize> {
+/// One read that was not interrupted, of at most `limit` bytes into the reserved room behind the buffer.
+/// The master of a terminal whose last user has gone says EIO: that is its end.
+#[allow(unsafe_code)]
+fn read(fd: impl AsFd, buffer: &mut BytesMut, limit: usize) -> io::Result<usize> {
     loop {
-        match rustix::io::read(fd.as_fd(), &mut *room) {
+        let spare = buffer.spare_capacity_mut();
+        let most = spare.len().min(limit);
+        match rustix::io::read(fd.as_fd(), &mut spare[..most]) {
             Err(Errno::INTR) => {}
             Err(Errno::IO) => return Ok(0),
-            result => return Ok(result?),
+            Err(error) => return Err(error.into()),
+            Ok((filled, _)) => {
+                let count = filled.len();
+                // The room is not zeroed first: it is mostly larger than what one read gives.
+                // SAFETY: the read has filled `count` bytes from the end of the buffer on.
+                unsafe { buffer.set_len(buffer.len() + count) };
+                return Ok(count);
+            }
         }
     }
 }

@@ -67,12 +67,24 @@ fn too_large() -> ApiError {
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." { "body" } else { &path };
-        ApiError::invalid(field, format!("{field}: {}", error.inner()))
+        let field = field_of(&error.path().to_string(), &error.inner().to_string());
+        ApiError::invalid(&field, format!("{field}: {}", error.inner()))
     })?;
     reader.end().map_err(|error| ApiError::invalid("body", format!("body: {error}")))?;
     Ok(value)
+}
+
+/// The place of a mistake: the path of what was read, and the member that is missing there.
+fn field_of(path: &str, problem: &str) -> String {
+    // A `?` stands where reading stopped before there was a name.
+    let path = path.trim_end_matches('?').trim_end_matches('.');
+    let missing = problem.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    match (path, missing) {
+        ("", None) => "body".to_owned(),
+        ("", Some(missing)) => missing.to_owned(),
+        (path, None) => path.to_owned(),
+        (path, Some(missing)) => format!("{path}.{missing}"),
+    }
 }
 
 #[cfg(test)]
@@ -83,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    fn field_of(body: &str) -> String {
+    fn field_named(body: &str) -> String {
         let error = parse::<RunSpec>(body.as_bytes()).expect_err(body);
         let request_body = error.respond("").into_body();
         let bytes = futures_util::FutureExt::now_or_never(actix_web::body::to_bytes(request_body))
@@ -103,11 +115,15 @@ mod tests {
             (r#"{"nodes":7}"#, "nodes"),
             (r#"{"nodes":[{"ref":"a","retries":-1}]}"#, "nodes[0].retries"),
             (r#"{"nodes":[{"ref":"a","runner":{"kind":"moon"}}]}"#, "nodes[0].runner.kind"),
+            (r#"{"nodes":[{"shell":"x"}]}"#, "nodes[0].ref"),
+            (r#"{"name":"x"}"#, "nodes"),
             ("", "body"),
+            ("{", "body"),
+            (r#"{"nodes":[{"#, "nodes[0]"),
             ("[]", "body"),
             (r#"{"nodes":[]} x"#, "body"),
         ] {
-            assert_eq!(field_of(body), field, "{body}");
+            assert_eq!(field_named(body), field, "{body}");
         }
     }
 

@@ -37,7 +37,10 @@ impl Cors {
     }
 
     /// The answer to a preflight; none for any other request. A preflight carries no credential.
-    pub(crate) fn preflight(&self, request: &ServiceRequest) -> Option<HttpResponse> {
+    pub(crate) fn preflight(
+        &self,
+        request: &ServiceRequest,
+    ) -> Option<Result<HttpResponse, ApiError>> {
         let is_preflight = request.method() == Method::OPTIONS
             && request.headers().contains_key(ORIGIN)
             && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
@@ -45,15 +48,14 @@ impl Cors {
             return None;
         }
         if self.allowed.is_none() {
-            let error = ApiError::new(ErrorCode::Forbidden, "this origin is not allowed");
-            return Some(HttpResponse::from_error(error));
+            return Some(Err(ApiError::new(ErrorCode::Forbidden, "this origin is not allowed")));
         }
         let mut response = HttpResponse::NoContent().finish();
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);
         headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE_SECS);
-        Some(response)
+        Some(Ok(response))
     }
 
     /// Adds what the browser must know to let the page read the answer.

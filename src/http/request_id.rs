@@ -65,7 +65,8 @@ pub(crate) async fn around(
     async move {
         let cors = Cors::of(&api.access, &request);
         let response = match cors.preflight(&request) {
-            Some(response) => request.into_response(response),
+            Some(Ok(response)) => request.into_response(response),
+            Some(Err(error)) => request.into_response(error.respond(id.as_str())),
             None => next.call(request).await?.map_into_boxed_body(),
         };
         let mut response = with_error_body(response, &id);

@@ -1,9 +1,15 @@
 //! The service through its public face: the real binary, real processes, real sockets.
 
 mod bad_input;
+mod command_line;
 mod cursor;
+mod drain;
 mod exact_bytes;
 mod faults;
 mod faults_children;
+mod faults_stores;
+mod formats;
 mod service_life;
+mod slow_viewer;
+mod snapshot;
 mod support;

@@ -293,6 +293,13 @@ impl RunControl for LocalRunControl {
     }
 
     async fn cancel(&self, run: &RunKey) -> Result<(), ControlError> {
+        // The rows follow the log, so the log knows of an end first.
+        if let Ok(Some(known)) = self.service.history.run(run).await
+            && known.view.status.is_terminal()
+            && !known.purged
+        {
+            return Err(ControlError::Finished(known.view.status));
+        }
         match self.service.store.request_cancel(run).await? {
             CancelRequest::Unknown => return Err(ControlError::UnknownRun),
             CancelRequest::Finished(status) => return Err(ControlError::Finished(status)),

@@ -111,9 +111,6 @@ async fn open(
 ) -> Result<HttpResponse, ApiError> {
     caller.require(Scope::RunsRead)?;
     let options = StreamOptions::of(request, node.clone())?;
-    if options.filter.has_terminal() {
-        caller.require(Scope::TerminalsRead)?;
-    }
     let run = api.key(caller, request)?;
     let view = match api.run(&run).await {
         Ok(stored) => stored.view,
@@ -303,9 +300,6 @@ pub(crate) async fn get_events(
     caller.require(Scope::RunsRead)?;
     let query = Query::of(&request, &["after", "nodes", "types", "limit", "waitSecs"], &[])?;
     let filter = Filter::of(&query)?;
-    if filter.has_terminal() {
-        caller.require(Scope::TerminalsRead)?;
-    }
     let limit = query.limit(MAX_EVENTS, DEFAULT_EVENTS)? as usize;
     let after = query.text("after").map_or(Ok(Seq::START), |text| cursor("after", text))?;
     let wait_secs = query.number("waitSecs", &(0..=MAX_WAIT_SECS))?.unwrap_or(0);

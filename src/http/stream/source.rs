@@ -180,6 +180,8 @@ struct Following {
     end_seen: Option<Seq>,
     /// Whether the end may lie before the cursor is asked once; after that the end comes as an event.
     end_checked: bool,
+    /// Set when the service ends all streams: up to here the viewer is still served.
+    closing_at: Option<Seq>,
 }
 
 impl Source {
@@ -287,6 +289,7 @@ impl Source {
             told: cursor,
             end_seen: None,
             end_checked: false,
+            closing_at: None,
         };
         self.state = State::Follow(Box::new(following));
         Ok(())
@@ -312,10 +315,18 @@ impl Source {
         }
         let quiet_until = Instant::now() + self.streaming.keep_alive;
         loop {
+            if following.closing_at.is_some_and(|at| following.viewer.cursor() >= at) {
+                return Err(Passing::new("the service is stopping"));
+            }
             let frames = tokio::select! {
                 biased;
-                _ = self.streaming.closing.wait_for(|closing| *closing) => {
-                    return Err(Passing::new("the service is stopping"));
+                _ = self.streaming.closing.wait_for(|closing| *closing),
+                    if following.closing_at.is_none() =>
+                {
+                    // What is there, the end of the run above all, is still sent.
+                    let tail = self.api.history.tail(&self.run).await;
+                    following.closing_at = Some(tail.map_err(|error| history(&error))?);
+                    continue;
                 }
                 () = sleep_until(self.expires_at) => {
                     return Err(Passing::new("the credential has expired"));

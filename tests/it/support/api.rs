@@ -176,6 +176,13 @@ impl Api {
         self.post(&format!("/runs/{run}/cancel"), &Value::Null).await.expect(202);
     }
 
+    /// Asks for the end of a run unless it has ended, and waits for it.
+    pub(crate) async fn cancel_if_running(&self, run: &str) -> Value {
+        let reply = self.post(&format!("/runs/{run}/cancel"), &Value::Null).await;
+        assert!(matches!(reply.status, 202 | 409), "{reply:?}");
+        self.wait_ended(run).await
+    }
+
     /// One page of a console; `query` is what follows `stream=`, for example `&limit=3`.
     pub(crate) async fn chunk_page(
         &self,

@@ -178,14 +178,18 @@ impl SseRequest {
             socket.connect(authority.parse().expect("an address")).await.expect("a connection");
         let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
         let cursor = self.last_event_id.map(|seq| format!("Last-Event-ID: {seq}\r\n"));
-        // With 1.0 the body ends with the connection and has no chunks to be taken apart.
         let head = format!(
-            "GET {}{query} HTTP/1.0\r\nHost: {authority}\r\n{}\r\n",
+            "GET {}{query} HTTP/1.1\r\nHost: {authority}\r\n{}\r\n",
             url.path(),
             cursor.unwrap_or_default()
         );
         stream.write_all(head.as_bytes()).await.expect("the request is sent");
-        RawClient { stream, parser: Parser::default(), head: Some(Vec::new()) }
+        RawClient {
+            stream,
+            parser: Parser::default(),
+            head: Some(Vec::new()),
+            body: Chunked::default(),
+        }
     }
 }
 
@@ -275,6 +279,41 @@ pub(crate) struct RawClient {
     stream: TcpStream,
     parser: Parser,
     head: Option<Vec<u8>>,
+    body: Chunked,
+}
+
+/// Takes the chunks of HTTP/1.1 (RFC 9112, 7.1) apart, in any cuts.
+#[derive(Default)]
+struct Chunked {
+    size_line: Vec<u8>,
+    left: usize,
+    skip: usize,
+}
+
+impl Chunked {
+    fn take(&mut self, mut bytes: &[u8], mut each: impl FnMut(&[u8])) {
+        while !bytes.is_empty() {
+            if self.skip > 0 {
+                let skipped = self.skip.min(bytes.len());
+                self.skip -= skipped;
+                bytes = &bytes[skipped..];
+            } else if self.left > 0 {
+                let taken = self.left.min(bytes.len());
+                each(&bytes[..taken]);
+                self.left -= taken;
+                bytes = &bytes[taken..];
+                self.skip = if self.left == 0 { 2 } else { 0 };
+            } else {
+                self.size_line.push(bytes[0]);
+                bytes = &bytes[1..];
+                if self.size_line.ends_with(b"\r\n") {
+                    let line = std::str::from_utf8(&self.size_line).expect("a size").trim();
+                    self.left = usize::from_str_radix(line, 16).expect("a hexadecimal size");
+                    self.size_line.clear();
+                }
+            }
+        }
+    }
 }
 
 impl RawClient {
@@ -296,14 +335,17 @@ impl RawClient {
         !matches!(peeked.await, Ok(Ok(0) | Err(_)))
     }
 
-    fn take(&mut self, bytes: &[u8], each: impl FnMut(Message)) {
-        let Some(head) = &mut self.head else { return self.parser.push(bytes, each) };
+    fn take(&mut self, bytes: &[u8], mut each: impl FnMut(Message)) {
+        let Self { parser, body, .. } = self;
+        let mut parse = |bytes: &[u8]| body.take(bytes, |part| parser.push(part, &mut each));
+        let Some(head) = &mut self.head else { return parse(bytes) };
         head.extend_from_slice(bytes);
         let Some(end) = head.windows(4).position(|window| window == b"\r\n\r\n") else { return };
         let head = self.head.take().expect("it was there");
-        let status = String::from_utf8_lossy(&head[..end]).into_owned();
-        assert!(status.contains(" 200 "), "{status}");
-        self.parser.push(&head[end + 4..], each);
+        let text = String::from_utf8_lossy(&head[..end]).to_ascii_lowercase();
+        assert!(text.starts_with("http/1.1 200 "), "{text}");
+        assert!(text.contains("transfer-encoding: chunked"), "{text}");
+        parse(&head[end + 4..]);
     }
 }
 

@@ -1,0 +1,6 @@
+#!/bin/sh
+# Measures the service: scripts/bench.sh [SCENARIO…]. FULL=1 takes the large sizes, ROUNDS=N repeats.
+# Prints a table and writes target/bench/stream.json; fails if a check (a hash, a gap) fails.
+set -eu
+cd "$(dirname "$0")/.."
+exec cargo bench --quiet --bench stream -- "$@"
