@@ -29,6 +29,6 @@ bench: ## Measure throughput and latency beside a plain read of the same termina
 	@scripts/setup.sh build
 	cargo bench --bench stream
 
-soak: ## The long tests: hours of kills and gigabytes, none of them in `make test`
+soak: ## The long tests (many kills, gigabytes), none of them in `make test`
 	@scripts/setup.sh build test
 	@scripts/test.sh --test it soak -- --ignored
