@@ -42,6 +42,8 @@ const DATABASE_ACQUIRE: Duration = Duration::from_secs(5);
 const DATABASE_STATEMENT: Duration = Duration::from_secs(10);
 /// How often the log and its disk are looked at.
 const LOG_HEALTH_EVERY: Duration = Duration::from_millis(250);
+/// What one connection gathers before it writes: held once for each viewer.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// Connections that are served at once by one HTTP thread.
 const CONNECTIONS_PER_THREAD: usize = 25_000;
 
@@ -270,6 +272,7 @@ fn http_server(
     .disable_signals()
     // Else the end of a client that reads nothing would not be noticed.
     .h1_allow_half_closed(false)
+    .h1_write_buffer_size(WRITE_BUFFER_BYTES)
     .max_connections(CONNECTIONS_PER_THREAD)
     .shutdown_timeout(5);
     let server = match (&settings.server.tls_cert, &settings.server.tls_key) {

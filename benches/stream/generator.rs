@@ -3,6 +3,7 @@
 //! Every kind waits at its gate, a FIFO that the measurement opens, so that the time a process
 //! takes to start is in no figure.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
@@ -98,7 +99,10 @@ pub(crate) fn flood_totals(bytes: u64) -> (u64, String) {
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Nanoseconds since 1970.
@@ -185,13 +189,14 @@ fn block() -> Vec<u8> {
         let (level, colour) = LEVELS[(state % 11 % 4) as usize];
         let place = PLACES[(state >> 8) as usize % PLACES.len()];
         let (ms, id, took) = (state >> 16 & 1023, state >> 24 & 0xff_ffff, state >> 48 & 0xfff);
-        text.push_str(&format!(
+        let _ = writeln!(
+            text,
             "\x1b[90m12:07:{:02}.{ms:03}\x1b[0m \x1b[1;{colour}m{level:5}\x1b[0m \
              \x1b[36m{place}\x1b[0m request \x1b[35m{id:06x}\x1b[0m took \x1b[1m{took}\x1b[0m ms, \
-             {} bytes\n",
+             {} bytes",
             state >> 40 & 31,
             state >> 30 & 0xffff,
-        ));
+        );
     }
     text.truncate(BLOCK_BYTES);
     text.into_bytes()

@@ -7,7 +7,13 @@
 //! Environment: `FULL=1` takes the large sizes, `ROUNDS` says how often, `MEGABYTES` how much one flood is,
 //! `STAMPS` how many lines are timed, `RUNCAST_BIN` which other build is measured, for a comparison.
 
-#![expect(clippy::cast_precision_loss, reason = "figures, not counters")]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures, not counters"
+)]
+#![expect(clippy::disallowed_methods, reason = "a program of plain threads, which may sleep")]
 
 mod chunked;
 mod crowd;

@@ -122,6 +122,9 @@ impl Viewer {
     }
 }
 
+/// Is given every payload.
+type Tap = Box<dyn FnMut(&[u8]) + Send>;
+
 /// What a viewer has seen.
 #[derive(Default)]
 pub(crate) struct Events {
@@ -144,7 +147,7 @@ pub(crate) struct Events {
     /// Payload bytes of all streams.
     pub(crate) payload_bytes: u64,
     streams: HashMap<Vec<u8>, Stream>,
-    tap: Option<Box<dyn FnMut(&[u8]) + Send>>,
+    tap: Option<Tap>,
     buffer: Vec<u8>,
     /// How much of the buffer was looked through for the end of a line.
     searched: usize,

@@ -273,9 +273,7 @@ async fn a_log_whose_last_bytes_are_others_is_opened_and_the_loss_is_told() {
 async fn a_log_that_is_damaged_in_its_middle_is_opened_or_moved_aside_and_the_loss_is_told() {
     damaged_log("flipped in the middle", |bytes| {
         let middle = written_end(bytes) / 2;
-        for place in middle..middle + 500 {
-            bytes[place] ^= 0xaa;
-        }
+        bytes[middle..middle + 500].iter_mut().for_each(|byte| *byte ^= 0xaa);
     })
     .await;
 }
@@ -284,10 +282,8 @@ async fn a_log_that_is_damaged_in_its_middle_is_opened_or_moved_aside_and_the_lo
 async fn a_log_that_is_all_noise_is_opened_or_moved_aside_and_the_loss_is_told() {
     damaged_log("noise", |bytes| {
         let end = written_end(bytes);
-        bytes[..end]
-            .iter_mut()
-            .enumerate()
-            .for_each(|(place, byte)| *byte = (place * 31 % 251) as u8);
+        let noise = (0_u32..).map(|place| (place * 31 % 251).to_le_bytes()[0]);
+        bytes[..end].iter_mut().zip(noise).for_each(|(byte, noise)| *byte = noise);
     })
     .await;
 }

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::support::api::Api;
 use crate::support::collect::{Collected, Logged};
+use crate::support::deadline::wait_for;
 use crate::support::programs::{log_lines, perl, pipe, pty, run_of, wait_for_file};
 use crate::support::service::Service;
 use crate::support::sse::Message;
@@ -295,7 +296,6 @@ async fn p5_what_is_above_and_what_was_piped_comes_with_the_snapshot() {
         String::from_utf8_lossy(&output).contains(text).then_some(())
     };
     let limit = Duration::from_secs(30);
-    use crate::support::deadline::wait_for;
     wait_for("rows", limit, async || is_written("scrolled", "pty", "row 500").await).await;
     wait_for("lines", limit, async || is_written("piped", "stdout", "line 1000").await).await;
     wait_for("oops", limit, async || is_written("piped", "stderr", "oops").await).await;

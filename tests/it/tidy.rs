@@ -79,7 +79,8 @@ fn root() -> &'static Path {
 }
 
 fn files_below(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
-    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let entries =
+        std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     for path in entries.map(|entry| entry.expect("an entry").path()) {
         if path.is_dir() {
             files_below(&path, ending, found);

@@ -35,12 +35,20 @@ pub struct RunManager {
     service: Arc<Service>,
     max_runs: usize,
     runs: HashMap<RunKey, Held>,
-    looking: bool,
-    look_again: bool,
+    looking: Looking,
     /// A cancelled run waits to be claimed.
     cancel_queued: bool,
     draining: bool,
     count: watch::Sender<usize>,
+}
+
+/// Whether the database is being asked for queued runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looking {
+    No,
+    Yes,
+    /// Something has come meanwhile.
+    YesAndAgain,
 }
 
 struct Held {
@@ -55,8 +63,7 @@ impl RunManager {
             service,
             max_runs,
             runs: HashMap::new(),
-            looking: false,
-            look_again: false,
+            looking: Looking::No,
             cancel_queued: false,
             draining: false,
             count,
@@ -70,25 +77,26 @@ impl RunManager {
         if self.draining || room == 0 {
             return;
         }
-        if self.looking {
-            self.look_again = true;
+        if self.looking != Looking::No {
+            self.looking = Looking::YesAndAgain;
             self.cancel_queued = room > free;
             return;
         }
-        self.looking = true;
+        self.looking = Looking::Yes;
         let service = self.service.clone();
         let limit = u32::try_from(room).unwrap_or(1);
         let claiming =
             async move { service.store.claim(&service.instance, service.lease, limit).await };
         ctx.spawn(claiming.into_actor(self).map(move |claims, manager, ctx| {
-            manager.looking = false;
+            let look_again =
+                std::mem::replace(&mut manager.looking, Looking::No) == Looking::YesAndAgain;
             match claims {
                 Ok(claims) => {
                     let full = claims.len() >= room;
                     for claim in claims {
                         manager.own(claim, FailureKind::Lost, ctx);
                     }
-                    if full || std::mem::take(&mut manager.look_again) {
+                    if full || look_again {
                         manager.look(ctx);
                     }
                 }

@@ -33,6 +33,8 @@ const MAX_EVENTS: u32 = 1000;
 const DEFAULT_EVENTS: u32 = 100;
 /// How long a poll waits, at most, in seconds.
 const MAX_WAIT_SECS: i64 = 25;
+/// What is handed to a connection at once: it is copied into its buffer.
+const PIECE_BYTES: usize = 16 * 1024;
 /// Bytes of one page, about.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes that are read at once for a page.
@@ -202,7 +204,11 @@ struct Body {
 impl Body {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if let Some(piece) = self.ready.pop_front() {
+            if let Some(mut piece) = self.ready.pop_front() {
+                if piece.len() > PIECE_BYTES {
+                    let rest = piece.split_off(PIECE_BYTES);
+                    self.ready.push_front(rest);
+                }
                 return Some(piece);
             }
             let part = self.source.next().await?;

@@ -21,7 +21,7 @@ use crate::http::sse;
 use crate::http::stream::options::{Begin, Filter};
 
 /// Bytes of events that are prepared at once.
-const PULL_BYTES: usize = 32 * 1024;
+const PULL_BYTES: usize = 16 * 1024;
 
 /// What streams share.
 #[derive(Clone)]
