@@ -66,9 +66,14 @@ impl Coalescer {
             return None;
         }
         self.last_flush = Some(now);
-        // An exact copy: a small chunk that waits in a queue must not hold a large buffer.
-        let chunk = Bytes::copy_from_slice(&self.gathered);
-        self.gathered.clear();
+        // A small chunk that waits in a queue must not hold a large buffer, so it is copied.
+        let chunk = if self.gathered.len() * 2 > self.gathered.capacity() {
+            self.gathered.split().freeze()
+        } else {
+            let copy = Bytes::copy_from_slice(&self.gathered);
+            self.gathered.clear();
+            copy
+        };
         Some((chunk, self.permit.take()))
     }
 

@@ -78,7 +78,8 @@ pub(super) fn open(directory: &Path) -> Result<Store, fjall::Error> {
             .cache_size(CACHE_BYTES)
             .journal_compression(CompressionType::None)
             .max_journaling_size(MAX_JOURNAL_BYTES)
-            .worker_threads(2)
+            // With a second one, the first spins as long as the second compacts.
+            .worker_threads(1)
             .open()?;
         let entries = database.keyspace("entries", || {
             KeyspaceCreateOptions::default()
