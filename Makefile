@@ -25,10 +25,10 @@ lint: ## Only the lints
 fmt: ## Format the code
 	cargo fmt --all
 
-bench: ## Measure throughput and latency beside a plain read of the same terminal
+bench: ## Measure throughput, latency, memory and recovery (ROUNDS=3, FULL=1)
 	@scripts/setup.sh build
-	cargo bench --bench stream
+	@scripts/bench.sh
 
-soak: ## The long tests (many kills, gigabytes), none of them in `make test`
+soak: ## The tests of faults in their long form: a hundred kills, gigabytes for nobody
 	@scripts/setup.sh build test
-	@scripts/test.sh --test it soak -- --ignored
+	@RUNCAST_SOAK=1 scripts/test.sh --test it faults -- --nocapture
