@@ -56,6 +56,9 @@ pub struct NodeContext {
     pub inputs: Arc<Map<String, Value>>,
     /// The group of the run.
     pub group: KillSwitch,
+    /// True once the beginning of the run stands in the log: what has not begun may be begun again after
+    /// a crash, so no process starts before.
+    pub has_begun: watch::Receiver<bool>,
 }
 
 /// Sizes and times of the capture.
@@ -175,7 +178,16 @@ impl Node {
 
     async fn take_slot(&mut self) -> Result<OwnedSemaphorePermit, EndReason> {
         let slots = self.context.slots.clone();
-        let slot = slots.acquire_owned();
+        let mut has_begun = self.context.has_begun.clone();
+        let slot = async move {
+            // In this order, so that nodes get their slots in the order of the submission.
+            let slot = slots.acquire_owned().await;
+            // An error means that the owner is gone, and this node with it.
+            if has_begun.wait_for(|begun| *begun).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            slot
+        };
         tokio::pin!(slot);
         loop {
             tokio::select! {

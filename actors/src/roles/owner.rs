@@ -169,7 +169,7 @@ impl Owner {
         ));
         self.spawn_writer(&journal)?;
         if is_fresh {
-            self.execute(inbox, gate).await?;
+            self.execute(inbox, gate, &journal).await?;
         }
         let last = journal.flushed().await;
         self.wait_until_recorded(&recorded, last).await;
@@ -187,8 +187,14 @@ impl Owner {
     }
 
     /// Runs the graph until the run's last entry stands in the inbox.
-    async fn execute(&self, inbox: Arc<Inbox>, gate: CaptureGate) -> Result<(), ExitStatus> {
+    async fn execute(
+        &self,
+        inbox: Arc<Inbox>,
+        gate: CaptureGate,
+        journal: &Journal,
+    ) -> Result<(), ExitStatus> {
         let (group, arbiter) = self.group()?;
+        let (begun, has_begun) = watch::channel(false);
         let (ended, mut has_ended) = watch::channel(false);
         let stored = self.claim.stored.clone();
         let context = NodeContext {
@@ -201,6 +207,7 @@ impl Owner {
             settings: self.service.capture,
             inputs: Arc::new(stored.spec.inputs.clone()),
             group: group.kill_switch().clone(),
+            has_begun,
         };
         let ending = self.claim.cancel_requested.then_some(EndReason::Cancelled);
         let epoch = self.claim.epoch;
@@ -216,6 +223,8 @@ impl Owner {
         }
         self.service.screens.follow(&self.claim.run);
         drop(group);
+        journal.flushed().await;
+        begun.send_replace(true);
         let finished = has_ended.wait_for(|ended| *ended).await.is_ok();
         self.published.send_replace(None);
         if finished {

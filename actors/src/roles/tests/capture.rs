@@ -85,19 +85,25 @@ async fn a_program_tells_of_its_progress_and_sets_markers() {
 
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn nothing_is_read_without_room_while_the_log_acknowledges_nothing() {
-    let (bytes, runner) = flood(8 << 20);
+    let bytes = noise(8 << 20);
+    let script = vec![
+        Step::Wait(5 * SEC),
+        Step::Write(StreamName::Pty, bytes.clone()),
+        Step::Exit(ProcessEnd::Code(0)),
+    ];
+    let runner = ScriptedRunner::new().with_script(&node("a"), script);
     let limits = Limits::default();
     let world = World::with(&runner, limits);
-    let claim = world.claim(&single()).await;
+    let owned = world.begin(&single()).await;
+    world.until(|story| story.count(TraceKind::NodeStarted) == 1).await;
     world.log.fail_appends(u32::MAX);
-    let owned = crate::roles::owner::own(&world.service, claim, crate::run_view::FailureKind::Lost);
     for _ in 0..60 {
         tokio::time::sleep(SEC).await;
         let held = world.service.budget.in_use();
         assert!(held <= limits.in_flight_bytes, "{held} bytes are held");
     }
     assert!(world.service.budget.in_use() > 0, "it has read what it may");
-    assert!(world.log.entries(&run()).is_empty());
+    assert!(Story::of(world.log.entries(&run())).output("a").is_empty());
 
     world.log.fail_appends(0);
     let story = world.ended(&owned).await;
@@ -109,14 +115,15 @@ async fn many_nodes_share_the_room_of_the_process() {
     let names: Vec<String> = (0..20).map(|number| format!("n{number}")).collect();
     let bytes = noise(1 << 20);
     let runner = names.iter().fold(ScriptedRunner::new(), |runner, name| {
-        runner.with_script(&node(name), vec![Step::Write(StreamName::Pty, bytes.clone())])
+        let script = vec![Step::Wait(5 * SEC), Step::Write(StreamName::Pty, bytes.clone())];
+        runner.with_script(&node(name), script)
     });
     let limits = Limits { capture_bytes: 512 * 1024, ..Limits::default() };
     let world = World::with(&runner, limits);
     let nodes: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), &[][..])).collect();
-    let claim = world.claim(&graph(&nodes)).await;
+    let owned = world.begin(&graph(&nodes)).await;
+    world.until(|story| story.count(TraceKind::NodeStarted) == names.len()).await;
     world.log.fail_appends(u32::MAX);
-    let owned = crate::roles::owner::own(&world.service, claim, crate::run_view::FailureKind::Lost);
     tokio::time::sleep(60 * SEC).await;
     let held = world.service.budget.in_use();
     assert!(held > limits.in_flight_bytes && held <= limits.capture_bytes, "{held}");

@@ -91,6 +91,10 @@ struct PanickingRunner(ScriptedRunner, AtomicBool);
 impl Runner for PanickingRunner {
     async fn start(&self, command: NodeCommand) -> Result<Started, StartError> {
         let is_boom = command.node_ref == node("boom");
+        if is_boom {
+            // The others have started by then, and the log knows it.
+            tokio::time::sleep(SEC).await;
+        }
         assert!(!is_boom || self.1.swap(true, Ordering::SeqCst), "a fault of {}", command.run);
         self.0.start(command).await
     }
