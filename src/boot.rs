@@ -13,18 +13,19 @@ use runcast_actors::history::History;
 use runcast_actors::kernel::{
     ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers, RestartPolicy, Supervisor,
 };
+use runcast_actors::local_run_control::LocalRunControl;
 use runcast_actors::ports::{LogHealth, RunLog, RunStore, Runner};
 use runcast_actors::roles::broker::Brokers;
 use runcast_actors::roles::lease_keeper::{LeaseKeeper, TakeOver};
 use runcast_actors::roles::node::CaptureSettings;
 use runcast_actors::roles::owner::Service;
-use runcast_actors::roles::run_manager::{LocalRunControl, RunManager};
+use runcast_actors::roles::run_manager::RunManager;
 use runcast_actors::roles::screen::Screens;
 use tokio::sync::{Semaphore, watch};
 
-use crate::adapters::guard_process::DEFAULT_GRACE;
 use crate::adapters::log_fjall::{FjallLog, FjallLogSettings};
 use crate::adapters::process_guard::{GuardCommand, ProcessGuard};
+use crate::adapters::process_guard_main::DEFAULT_GRACE;
 use crate::adapters::process_spawner::ProcessSpawner;
 use crate::adapters::runner_local::{LocalRunner, LocalRunnerSettings};
 use crate::adapters::store_sql::{SqlStore, SqlStoreSettings};

@@ -1,8 +1,8 @@
 //! The directory of an instance: its identity, its lock, its key. An instance is its data directory.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -21,7 +21,9 @@ impl DataDir {
     /// Makes the directory if it is not there, and locks it.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
-        fs::create_dir_all(path).with_context(|| format!("cannot make the directory {shown}"))?;
+        // Logs and submissions in it may hold secrets, so a new one is its user's alone.
+        let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        created.with_context(|| format!("cannot make the directory {shown}"))?;
         let lock = OpenOptions::new()
             .create(true)
             .write(true)
@@ -85,6 +87,17 @@ fn write_new(path: &Path, content: &[u8]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_directory_is_its_users_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let parent = tempfile::tempdir().expect("a directory");
+        let path = parent.path().join("data");
+        let _data_dir = DataDir::open(&path).expect("it opens");
+        let mode = fs::metadata(&path).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
 
     #[test]
     fn identity_and_key_survive_and_the_lock_excludes() {

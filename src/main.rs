@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use runcast::adapters::guard_process::{GUARD_ARGUMENT, guard_main};
+use runcast::adapters::process_guard_main::{GUARD_ARGUMENT, guard_main};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

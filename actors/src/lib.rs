@@ -12,6 +12,7 @@ pub mod history;
 pub mod ids;
 pub mod kernel;
 pub mod live_runs;
+pub mod local_run_control;
 pub mod messages;
 pub mod moment;
 pub mod ports;

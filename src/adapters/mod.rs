@@ -1,9 +1,9 @@
 //! One adapter a file: each implements a port of `runcast-actors` and alone knows its vendor.
 
-pub mod guard_process;
 pub mod log_fjall;
 pub mod process_group;
 pub mod process_guard;
+pub mod process_guard_main;
 pub mod process_reaper;
 pub mod process_spawner;
 pub mod runner_directory;

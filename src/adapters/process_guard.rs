@@ -4,7 +4,7 @@
 //! binary again as a guard, and tells it through a pipe, in lines, which sessions live:
 //! `+PID START_TICKS` and `-PID`; a child tells of itself, `+PID`, before its program begins.
 //! The pipe ends when the service does, however it dies. What the guard does then is in
-//! [`guard_process`](super::guard_process). A guard that dies is started again and told everything.
+//! [`process_guard_main`](super::process_guard_main). A guard that dies is started again and told everything.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use runcast_actors::entry::ProcessIdentity;
 use rustix::fs::{OFlags, fcntl_setfl};
 
-use super::guard_process::{GUARD_ARGUMENT, write_announcement};
+use super::process_guard_main::{GUARD_ARGUMENT, write_announcement};
 use super::process_spawner::ProcessSpawner;
 
 /// Messages to the guard that wait; the next caller waits for room.

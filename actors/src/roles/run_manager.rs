@@ -10,15 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::entry::TerminalSize;
-use crate::ids::{Epoch, NodeRef, RunKey};
+use crate::ids::{Epoch, RunKey};
 use crate::kernel::ExitStatus;
-use crate::messages::run_commands::{AddMarker, EndRun, ResizeTerminal, RunAnnotated};
-use crate::messages::run_control::{ControlError, RunControl};
-use crate::ports::{Annotation, CancelRequest, Claim, Lease, Purged, StoreError};
+use crate::messages::run_commands::EndRun;
+use crate::ports::{Claim, Lease, StoreError};
 use crate::roles::lease_keeper::{CancelRequested, GetHeldRuns, LeasesLost, TakeOver};
 use crate::roles::node::EndReason;
 use crate::roles::owner::{OwnedRun, Service, own};
@@ -309,128 +306,5 @@ impl Handler<Drain> for RunManager {
                 }
             }
         });
-    }
-}
-
-/// Commands to runs, through the manager of this instance.
-pub struct LocalRunControl {
-    manager: Addr<RunManager>,
-    service: Arc<Service>,
-    draining: watch::Receiver<bool>,
-}
-
-impl LocalRunControl {
-    /// Through this manager.
-    pub fn new(
-        manager: Addr<RunManager>,
-        service: Arc<Service>,
-        draining: watch::Receiver<bool>,
-    ) -> Self {
-        Self { manager, service, draining }
-    }
-
-    async fn run(&self, run: &RunKey) -> Result<Addr<Run>, ControlError> {
-        let found = self.manager.send(GetRun(run.clone())).await;
-        if let Ok(Some(address)) = found {
-            return Ok(address);
-        }
-        let stored = self.service.store.find(run).await?.ok_or(ControlError::UnknownRun)?;
-        if stored.purged {
-            return Err(ControlError::Purged);
-        }
-        if stored.view.status.is_terminal() {
-            return Err(ControlError::Finished(stored.view.status));
-        }
-        Err(if *self.draining.borrow() {
-            ControlError::Draining
-        } else {
-            ControlError::NodeNotRunning
-        })
-    }
-}
-
-#[async_trait]
-impl RunControl for LocalRunControl {
-    fn run_submitted(&self) {
-        // A manager whose mailbox is full looks anyway.
-        let _ = self.manager.try_send(RunSubmitted);
-    }
-
-    async fn cancel(&self, run: &RunKey) -> Result<(), ControlError> {
-        // The rows follow the log, so the log knows of an end first.
-        if let Ok(Some(known)) = self.service.history.run(run).await
-            && known.view.status.is_terminal()
-            && !known.purged
-        {
-            return Err(ControlError::Finished(known.view.status));
-        }
-        match self.service.store.request_cancel(run).await? {
-            CancelRequest::Unknown => return Err(ControlError::UnknownRun),
-            CancelRequest::Finished(status) => {
-                let stored = self.service.store.find(run).await?;
-                let purged = stored.is_some_and(|stored| stored.purged);
-                return Err(if purged {
-                    ControlError::Purged
-                } else {
-                    ControlError::Finished(status)
-                });
-            }
-            CancelRequest::Noted(_) => {}
-        }
-        // The wish is in the rows; this only makes it quick.
-        let _ = self.manager.send(CancelRun(run.clone())).await;
-        Ok(())
-    }
-
-    async fn resize(
-        &self,
-        run: &RunKey,
-        node_ref: &NodeRef,
-        size: TerminalSize,
-    ) -> Result<(), ControlError> {
-        let address = self.run(run).await?;
-        let resize = ResizeTerminal { node_ref: node_ref.clone(), size };
-        address.send(resize).await.map_err(|_| ControlError::NodeNotRunning)?
-    }
-
-    async fn add_marker(
-        &self,
-        run: &RunKey,
-        node_ref: &NodeRef,
-        label: String,
-    ) -> Result<(), ControlError> {
-        let address = self.run(run).await?;
-        let marker = AddMarker { node_ref: node_ref.clone(), label };
-        address.send(marker).await.map_err(|_| ControlError::NodeNotRunning)?
-    }
-
-    fn run_annotated(&self, run: &RunKey, annotation: Annotation) {
-        self.service.history.live().annotate(run, &annotation);
-        let (manager, run) = (self.manager.clone(), run.clone());
-        tokio::spawn(async move {
-            if let Ok(Some(address)) = manager.send(GetRun(run)).await {
-                let _ = address.try_send(RunAnnotated(annotation));
-            }
-        });
-    }
-
-    async fn purge(&self, run: &RunKey) -> Result<(), ControlError> {
-        let stored = self.service.store.find(run).await?.ok_or(ControlError::UnknownRun)?;
-        if stored.purged {
-            return Err(ControlError::Purged);
-        }
-        let held = self.manager.send(IsHeld(run.clone())).await.unwrap_or(true);
-        if !stored.view.status.is_terminal() || held {
-            return Err(ControlError::StillRunning);
-        }
-        // The rows go last: if this is cut off, the run is still listed and can be purged again.
-        self.service.runner.remove_directory(run).await;
-        self.service.log.remove(run).await?;
-        match self.service.store.purge(run).await? {
-            Purged::Unknown => Err(ControlError::UnknownRun),
-            Purged::Running => Err(ControlError::StillRunning),
-            Purged::Already => Err(ControlError::Purged),
-            Purged::Done => Ok(()),
-        }
     }
 }
