@@ -137,6 +137,22 @@ pub struct TraceEvent {
     pub timestamp: Timestamp,
 }
 
+impl TraceEvent {
+    /// An event of the run itself that says nothing more.
+    pub fn new(kind: TraceKind, level: Level, message: &str, timestamp: Timestamp) -> Self {
+        Self {
+            node_ref: None,
+            kind,
+            level,
+            message: message.to_owned(),
+            error: None,
+            output_summary: None,
+            data: None,
+            timestamp,
+        }
+    }
+}
+
 /// What a trace event tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

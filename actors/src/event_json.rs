@@ -19,15 +19,6 @@ static BASE64: LazyLock<base64::engine::Simd> =
 static BASE64: LazyLock<base64::engine::GeneralPurpose> =
     LazyLock::new(|| base64::engine::general_purpose::STANDARD);
 
-/// The event name of an entry.
-pub fn event_name(entry: &Entry) -> &'static str {
-    match entry.body {
-        Body::Status(_) => "status",
-        Body::Trace(_) => "trace",
-        Body::Terminal(_) => "terminal",
-    }
-}
-
 /// The data of the event that tells of an entry, appended to `out`.
 pub fn write_event_data(out: &mut Vec<u8>, run_id: &RunId, entry: &Entry) {
     let written = match &entry.body {

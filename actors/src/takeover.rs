@@ -222,14 +222,5 @@ fn cause_message(cause: FailureKind) -> &'static str {
 }
 
 fn trace(kind: TraceKind, level: Level, message: &str) -> TraceEvent {
-    TraceEvent {
-        node_ref: None,
-        kind,
-        level,
-        message: message.to_owned(),
-        error: None,
-        output_summary: None,
-        data: None,
-        timestamp: Timestamp::now().whole_millis(),
-    }
+    TraceEvent::new(kind, level, message, Timestamp::now().whole_millis())
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Secret;
 use super::problems::Rules;
+use crate::http::access::Scope;
 
 const MIN_SIGNING_KEY_BYTES: usize = 32;
 const SCOPES: &str = "runs:read, runs:write, terminals:read, terminals:write, metrics, admin";
@@ -54,59 +55,6 @@ pub struct AuthToken {
     /// Patterns of the projects it reaches; none: all of its tenant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub projects: Vec<String>,
-}
-
-impl AuthToken {
-    /// The scopes it names; those that do not exist were refused at the start.
-    pub fn scopes(&self) -> impl Iterator<Item = Scope> + '_ {
-        self.scopes.iter().filter_map(|name| Scope::from_name(name))
-    }
-}
-
-/// Something a caller may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scope {
-    /// See runs and their consoles.
-    RunsRead,
-    /// Submit, cancel and remove runs.
-    RunsWrite,
-    /// See interactive terminals.
-    TerminalsRead,
-    /// Open and use interactive terminals.
-    TerminalsWrite,
-    /// Read `/metrics`.
-    Metrics,
-    /// Administer the service.
-    Admin,
-}
-
-impl Scope {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::RunsRead,
-        Self::RunsWrite,
-        Self::TerminalsRead,
-        Self::TerminalsWrite,
-        Self::Metrics,
-        Self::Admin,
-    ];
-
-    /// The name as it stands in tokens.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::RunsRead => "runs:read",
-            Self::RunsWrite => "runs:write",
-            Self::TerminalsRead => "terminals:read",
-            Self::TerminalsWrite => "terminals:write",
-            Self::Metrics => "metrics",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// The scope with this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == name)
-    }
 }
 
 impl AuthSettings {
@@ -164,7 +112,7 @@ impl AuthToken {
         if self.scopes.is_empty() {
             rules.broken(key("scopes"), format!("is empty; allowed: {SCOPES}"));
         }
-        for scope in self.scopes.iter().filter(|scope| Scope::from_name(scope).is_none()) {
+        for scope in self.scopes.iter().filter(|scope| scope.parse::<Scope>().is_err()) {
             rules.broken(key("scopes"), format!("`{scope}` is no scope; allowed: {SCOPES}"));
         }
     }

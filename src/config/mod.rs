@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use auth::{AuthMode, AuthSettings, AuthToken, Scope};
+pub use auth::{AuthMode, AuthSettings, AuthToken};
 pub use capture::CaptureSettings;
 pub use database::{DatabaseSettings, DatabaseUrl};
 pub use layers::{Flags, Sources};

@@ -85,7 +85,7 @@ impl Run {
 
     fn begin(&mut self, ctx: &mut Context<Self>) {
         let queued_at = self.view.created_at;
-        self.push_trace(trace(
+        self.push_trace(TraceEvent::new(
             TraceKind::RunQueued,
             Level::Info,
             "the run was submitted",
@@ -94,7 +94,12 @@ impl Run {
         let now = Timestamp::now().whole_millis();
         self.view.status = RunStatus::Running;
         self.view.started_at = Some(now);
-        self.push_trace(trace(TraceKind::RunStarted, Level::Info, "the run has started", now));
+        self.push_trace(TraceEvent::new(
+            TraceKind::RunStarted,
+            Level::Info,
+            "the run has started",
+            now,
+        ));
         self.push_run_status();
         if let Some(secs) = self.spec.timeout_secs {
             ctx.run_later(Duration::from_secs(secs), |run, ctx| {
@@ -230,7 +235,7 @@ impl Run {
             || format!("`{node_ref}` has completed"),
             |failure| failure.message.clone(),
         );
-        let mut event = trace(kind, level, &message, now);
+        let mut event = TraceEvent::new(kind, level, &message, now);
         event.node_ref = Some(node_ref);
         event.error = failure;
         event.output_summary = output_summary;
@@ -251,7 +256,7 @@ impl Run {
         let message = failure
             .as_ref()
             .map_or_else(|| "the run has completed".to_owned(), |failure| failure.message.clone());
-        let mut event = trace(kind, level, &message, now);
+        let mut event = TraceEvent::new(kind, level, &message, now);
         event.error = failure;
         self.push_trace(event);
         self.push_run_status();
@@ -323,19 +328,6 @@ enum Step {
     Leave(EndReason),
 }
 
-fn trace(kind: TraceKind, level: Level, message: &str, timestamp: Timestamp) -> TraceEvent {
-    TraceEvent {
-        node_ref: None,
-        kind,
-        level,
-        message: message.to_owned(),
-        error: None,
-        output_summary: None,
-        data: None,
-        timestamp,
-    }
-}
-
 impl Actor for Run {
     type Context = Context<Self>;
 
@@ -363,7 +355,7 @@ impl Handler<NodeStarted> for Run {
         node.terminal = started.terminal;
         node.streams = node.terminal.mode.streams().to_vec();
         let message = format!("`{}` has started", node.node_ref);
-        let mut event = trace(TraceKind::NodeStarted, Level::Info, &message, now);
+        let mut event = TraceEvent::new(TraceKind::NodeStarted, Level::Info, &message, now);
         event.node_ref = Some(started.node_ref);
         event.data = Some(json!({ "attempt": started.attempt }));
         self.push_trace(event);
@@ -380,7 +372,7 @@ impl Handler<NodeRetrying> for Run {
         let now = Timestamp::now().whole_millis();
         let next = retrying.attempt + 1;
         let message = format!("attempt {}: {message}; attempt {next} follows", retrying.attempt);
-        let mut event = trace(TraceKind::NodeRetrying, Level::Warn, &message, now);
+        let mut event = TraceEvent::new(TraceKind::NodeRetrying, Level::Warn, &message, now);
         event.node_ref = Some(retrying.node_ref);
         event.error = failure;
         event.data = Some(json!({

@@ -16,8 +16,8 @@ const DEFAULT_SCROLLBACK: usize = 200;
 /// `tail=` at most.
 const MAX_TAIL: i64 = 100_000;
 /// The keys of the query of a stream.
-const KEYS: [&str; 9] =
-    ["after", "last_event_id", "from", "nodes", "types", "scrollback", "format", "tail", "stream"];
+const KEYS: [&str; 8] =
+    ["after", "last_event_id", "from", "nodes", "types", "scrollback", "format", "tail"];
 
 /// Where a stream begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,6 +247,7 @@ mod tests {
             ("/?format=xml", None),
             ("/?tail=5", None),
             ("/?color=red", None),
+            ("/?stream=stdout", None),
         ] {
             assert!(options(uri, id).is_err(), "{uri} {id:?}");
         }
