@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use runcast_actors::entry::ProcessIdentity;
-use rustix::process::{Pid, Signal, getpid, getsid, kill_process_group};
+use rustix::process::{Pid, Signal, getpid, kill_process_group};
 use uuid::Uuid;
 
 /// How often `kill` looks for processes that were started while it killed.
@@ -130,10 +130,13 @@ fn members(identity: &ProcessIdentity) -> Vec<Member> {
 
 /// False for what is never ours to end: another boot, process 1, ourselves and our session.
 fn may_signal(identity: &ProcessIdentity) -> bool {
-    let own_session = getsid(None).map_or(0, Pid::as_raw_pid);
+    let own_pid = getpid().as_raw_pid();
+    // From /proc: in a process namespace that was entered without a session of its own, this is 0,
+    // which getsid(2) of rustix does not allow for.
+    let own_session = read_stat(own_pid).map_or(0, |stat| stat.session);
     identity.pid > 1
         && identity.pid != own_session
-        && identity.pid != getpid().as_raw_pid()
+        && identity.pid != own_pid
         && boot_id().is_ok_and(|boot_id| boot_id == identity.boot_id)
 }
 
@@ -228,9 +231,13 @@ mod tests {
 
     #[test]
     fn our_own_session_and_init_are_never_signalled() {
-        let own = identify(getsid(None).unwrap().as_raw_pid()).unwrap();
+        let own = identify(getpid().as_raw_pid()).unwrap();
         assert_eq!(terminate(&own), 0);
-        assert_eq!(terminate(&identify(getpid().as_raw_pid()).unwrap()), 0);
+        let session = read_stat(own.pid).unwrap().session;
+        // 0 if the one who leads our session is outside of our process namespace.
+        if session != 0 {
+            assert_eq!(terminate(&identify(session).unwrap()), 0);
+        }
         assert_eq!(terminate(&identify(1).unwrap()), 0);
     }
 

@@ -5,6 +5,7 @@
 //! session is empty: until then its number cannot be given to another process.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Child;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -21,6 +22,9 @@ const QUEUE_LEN: usize = 1024;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// After this a dead child is reaped although a process of its session, stuck in the kernel, lives.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
+
+/// The pause after a panic, so that one that repeats does not fill a core and the service's log.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// A handle of the thread. The thread ends when all handles are dropped and all children reaped.
 #[derive(Clone)]
@@ -86,19 +90,25 @@ impl Graves {
                 orders.recv_timeout(LOOK_EVERY)
             };
             match order {
-                Ok(order) => {
-                    self.carry_out(order);
-                    // What came together is looked at together.
-                    while let Ok(order) = orders.try_recv() {
-                        self.carry_out(order);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) if self.dying.is_empty() => return,
                 Err(RecvTimeoutError::Disconnected) => thread::park_timeout(LOOK_EVERY),
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
             }
-            self.reap();
+            // Whatever goes wrong with one order: without this thread nothing would ever end.
+            let turn = AssertUnwindSafe(|| self.turn(order.ok(), orders));
+            if catch_unwind(turn).is_err() {
+                tracing::error!("the thread that ends processes panicked and goes on");
+                thread::park_timeout(AFTER_PANIC);
+            }
         }
+    }
+
+    fn turn(&mut self, order: Option<Order>, orders: &Receiver<Order>) {
+        // What came together is looked at together.
+        for order in order.into_iter().chain(orders.try_iter()) {
+            self.carry_out(order);
+        }
+        self.reap();
     }
 
     fn carry_out(&mut self, order: Order) {
