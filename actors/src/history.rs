@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::entry::{Body, Entry, TraceKind};
-use crate::ids::{RunKey, Seq};
+use crate::ids::{ChunkIndex, RunKey, Seq, StreamKey};
 use crate::live_runs::{LiveRuns, apply};
 use crate::ports::{LogError, Page, RunLog, RunStore, StoreError, StoredRun, Wake};
 
@@ -52,6 +52,28 @@ pub struct Gap {
     pub to: Seq,
     /// `lost` or `purged`.
     pub reason: &'static str,
+}
+
+/// A place in a stream that somebody looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// This chunk.
+    Chunk(ChunkIndex),
+    /// The last chunk at or before this time since the node started, in microseconds.
+    Time(u64),
+    /// The chunk that holds this byte of the output, counted from 0.
+    Byte(u64),
+}
+
+/// A place in a stream: read on from it with [`History::read_stream`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StreamPlace {
+    /// The cursor.
+    pub after: Seq,
+    /// Chunks of the stream before the place.
+    pub chunks: u64,
+    /// Output bytes before the place.
+    pub bytes: u64,
 }
 
 /// Why a run could not be read.
@@ -123,6 +145,45 @@ impl History {
             return Ok(Stretch { items, through, tail: page.tail });
         }
         self.read_around_a_hole(run, after, page).await
+    }
+
+    /// Chunks of one stream after the cursor, and gaps, at most `limit` bytes of memory cost. Without an
+    /// item the stream has nothing more at this moment; `through` may then still have moved.
+    pub async fn read_stream(
+        &self,
+        run: &RunKey,
+        stream: &StreamKey,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Stretch, HistoryError> {
+        let mut cursor = after;
+        loop {
+            let mut stretch = self.read(run, cursor, limit).await?;
+            cursor = stretch.through;
+            let is_last = stretch.items.is_empty() || cursor >= stretch.tail;
+            stretch.items.retain(|item| match item {
+                Item::Entry(entry) => match &entry.body {
+                    Body::Terminal(chunk) => {
+                        chunk.stream == stream.stream && chunk.node_ref == stream.node_ref
+                    }
+                    _ => false,
+                },
+                Item::Gap(_) => true,
+            });
+            if is_last || !stretch.items.is_empty() {
+                return Ok(stretch);
+            }
+        }
+    }
+
+    /// A place at or before the one that is wanted from which reading the stream is not far.
+    pub async fn nearest(
+        &self,
+        _run: &RunKey,
+        _stream: &StreamKey,
+        _wanted: Wanted,
+    ) -> Result<StreamPlace, HistoryError> {
+        Ok(StreamPlace::default())
     }
 
     /// The last entry there is now.

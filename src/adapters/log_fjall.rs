@@ -118,6 +118,22 @@ impl FjallLog {
         answer.await.map_err(|_| closed())?
     }
 
+    /// Reads from the store on a blocking thread.
+    async fn look<Answer: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Store) -> Result<Answer, LogError> + Send + 'static,
+    ) -> Result<Answer, LogError> {
+        let stopped = |_| LogError::Unavailable("the log is closed".to_owned());
+        let permit = self.reads.clone().acquire_owned().await.map_err(stopped)?;
+        let shared = self.shared.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let answer = read(&*shared.store()?);
+            drop(permit);
+            answer
+        });
+        reading.await.map_err(|error| LogError::Unavailable(format!("the read failed: {error}")))?
+    }
+
     /// Deletes what the trim mark covers, slice by slice, so that appends of others come between.
     async fn sweep(&self, run: &RunKey, forget: bool) -> Result<(), LogError> {
         while self.ask(run, |reply| Command::Sweep { forget, reply }).await? {}
@@ -183,15 +199,8 @@ impl RunReader for FjallLog {
         if let Some(page) = lock(&self.shared.tails).read(run, after, limit) {
             return Ok(page);
         }
-        let stopped = |_| LogError::Unavailable("the log is closed".to_owned());
-        let permit = self.reads.clone().acquire_owned().await.map_err(stopped)?;
-        let (shared, run) = (self.shared.clone(), run.clone());
-        let read = tokio::task::spawn_blocking(move || {
-            let page = shared.store()?.read(&run, after, limit);
-            drop(permit);
-            page
-        });
-        read.await.map_err(|error| LogError::Unavailable(format!("the read failed: {error}")))?
+        let run = run.clone();
+        self.look(move |store| store.read(&run, after, limit)).await
     }
 
     fn follow(&self, run: &RunKey) -> Wake {
@@ -225,6 +234,10 @@ impl RunLog for FjallLog {
     async fn trim(&self, run: &RunKey, through: Seq) -> Result<(), LogError> {
         self.ask(run, |reply| Command::Trim { through, reply }).await?;
         self.sweep(run, false).await
+    }
+
+    async fn runs(&self) -> Result<Vec<RunKey>, LogError> {
+        self.look(Store::runs).await
     }
 
     async fn remove(&self, run: &RunKey) -> Result<(), LogError> {

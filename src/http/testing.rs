@@ -359,6 +359,10 @@ impl RunLog for FakeLog {
         unreachable!("no route writes")
     }
 
+    async fn runs(&self) -> Result<Vec<RunKey>, LogError> {
+        unreachable!("no route lists the log")
+    }
+
     async fn remove(&self, _: &RunKey) -> Result<(), LogError> {
         unreachable!("no route writes")
     }

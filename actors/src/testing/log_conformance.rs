@@ -131,6 +131,11 @@ async fn keeps_runs_apart(log: &dyn RunLog) {
     {
         assert_eq!(seqs(log, &run_key(name), Seq(0)).await, expected, "run {name}");
     }
+    log.trim(&run_key("A"), Seq(3)).await.expect("trimmed");
+    let held = log.runs().await.expect("listed");
+    for (name, is_held) in names.into_iter().zip([true, true, false, true, false]) {
+        assert_eq!(held.contains(&run_key(name)), is_held, "run {name} holds entries");
+    }
 }
 
 async fn wakes_followers(log: Arc<dyn RunLog>) {

@@ -167,6 +167,12 @@ impl RunLog for MemoryLog {
         Ok(())
     }
 
+    async fn runs(&self) -> Result<Vec<RunKey>, LogError> {
+        let inner = self.lock();
+        let held = inner.runs.iter().filter(|(_, state)| state.tail.seq > state.tail.trimmed);
+        Ok(held.map(|(run, _)| run.clone()).collect())
+    }
+
     async fn remove(&self, run: &RunKey) -> Result<(), LogError> {
         let mut inner = self.lock();
         inner.runs.remove(run);

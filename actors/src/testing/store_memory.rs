@@ -48,6 +48,7 @@ impl Row {
             epoch: self.stored.view.epoch,
             stored: self.stored.clone(),
             recorded_through: self.stored.view.last_seq,
+            archived_through: Seq::START,
             cancel_requested: self.cancel_requested,
         }
     }

@@ -38,6 +38,13 @@ pub(super) fn head(run: &RunKey) -> Vec<u8> {
     key
 }
 
+/// The run whose head this key names; none if it is another key.
+pub(super) fn parse_head(key: &[u8]) -> Option<RunKey> {
+    let text = std::str::from_utf8(key.strip_suffix(&[0, HEAD_MARK])?).ok()?;
+    let (tenant, run) = text.split_once('\0')?;
+    Some(RunKey { tenant: tenant.parse().ok()?, run: run.parse().ok()? })
+}
+
 /// The key of a stream's last index.
 pub(super) fn stream(run: &RunKey, stream: &StreamKey) -> Vec<u8> {
     let mut key = prefix(run);

@@ -155,6 +155,20 @@ impl Store {
         Ok(page)
     }
 
+    /// Every run with entries above its trim mark.
+    pub(super) fn runs(&self) -> Result<Vec<RunKey>, LogError> {
+        let mut runs = Vec::new();
+        for found in self.meta.iter() {
+            let (key, value) = found.into_inner().map_err(|e| read_error(&e))?;
+            let Some(run) = keys::parse_head(&key) else { continue };
+            let (_, tail, trimmed) = decode_head(&run, &value)?;
+            if tail > trimmed {
+                runs.push(run);
+            }
+        }
+        Ok(runs)
+    }
+
     /// The epoch and the tail of a run as they are stored; the beginning if there is no such run.
     pub(super) fn tail(&self, run: &RunKey) -> Result<(Epoch, Tail), LogError> {
         let head = self.meta.get(keys::head(run)).map_err(|e| read_error(&e))?;

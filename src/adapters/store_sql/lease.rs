@@ -37,6 +37,7 @@ fn claim_of(
         epoch: epoch(row.epoch)?,
         stored,
         recorded_through: seq("recorded_through_seq", row.recorded_through_seq)?,
+        archived_through: seq("archived_through_seq", row.archived_through_seq)?,
         cancel_requested: row.cancel_requested_at.is_some(),
     })
 }

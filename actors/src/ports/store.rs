@@ -1,141 +1,16 @@
-//! What the actors need of the outside, as traits. Adapters implement them; tests have their own.
+//! The rows of runs, nodes and traces.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::BytesMut;
 use serde_json::{Map, Value};
 
-use crate::entry::{
-    Entry, Level, ProcessEnd, ProcessIdentity, RunnerKind, TerminalSize, TraceKind,
-};
-use crate::ids::{
-    ChunkIndex, Epoch, InstanceId, NodeRef, RunId, RunKey, Seq, StreamKey, StreamName, TenantId,
-};
+use crate::entry::{Body, Entry, Level, TraceKind};
+use crate::ids::{Epoch, InstanceId, NodeRef, RunId, RunKey, Seq, TenantId};
+use crate::moment::Timestamp;
 use crate::run_spec::RunSpec;
 use crate::run_view::{Link, RunStatus, RunView, TerminalView};
-
-// ---------------------------------------------------------------------------------------------
-// The log
-
-/// What a follower sees of a run's log.
-#[async_trait]
-pub trait RunReader: Send + Sync {
-    /// Entries after `after` in order, at most `limit` bytes of memory cost but at least one if there
-    /// is one, with the trim mark and the tail as of the same moment. A run without entries has tail 0.
-    async fn read(&self, run: &RunKey, after: Seq, limit: usize) -> Result<Page, LogError>;
-
-    /// Wakes when the run has grown, was trimmed or removed. Register first, then read, then wait.
-    fn follow(&self, run: &RunKey) -> Wake;
-}
-
-/// The owner's log. One writer a run.
-#[async_trait]
-pub trait RunLog: RunReader {
-    /// From now on `epoch` is the only writer; a lower one than the log has seen is `Fenced`.
-    async fn fence(&self, run: &RunKey, epoch: Epoch) -> Result<Tail, LogError>;
-
-    /// Appends entries that carry their seq, in order; entries the log has are skipped.
-    /// When it returns `Ok`, they survive the death of the process.
-    async fn append(
-        &self,
-        run: &RunKey,
-        epoch: Epoch,
-        batch: Vec<Arc<Entry>>,
-    ) -> Result<(), LogError>;
-
-    /// Forgets everything up to and including `through`.
-    async fn trim(&self, run: &RunKey, through: Seq) -> Result<(), LogError>;
-
-    /// Forgets the run.
-    async fn remove(&self, run: &RunKey) -> Result<(), LogError>;
-
-    /// How the log is, for health checks and for the gate of the capture.
-    fn health(&self) -> LogHealth;
-}
-
-/// A stretch of a run's log.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    /// The entries, in order.
-    pub entries: Vec<Arc<Entry>>,
-    /// Everything up to here was trimmed.
-    pub trimmed: Seq,
-    /// The last entry of the log.
-    pub tail: Seq,
-}
-
-/// Where a log ends.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tail {
-    /// The last entry.
-    pub seq: Seq,
-    /// Everything up to here was trimmed.
-    pub trimmed: Seq,
-    /// The last chunk of each stream.
-    pub streams: std::collections::BTreeMap<StreamKey, ChunkIndex>,
-}
-
-/// Why a log did not do as asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LogError {
-    /// Another owner writes now.
-    #[error("epoch {mine} is fenced: the log belongs to epoch {current}")]
-    Fenced {
-        /// The epoch that asked.
-        mine: Epoch,
-        /// The epoch the log has seen.
-        current: Epoch,
-    },
-    /// The batch leaves out entries.
-    #[error("the log ends at {tail}, but the batch begins at {first}")]
-    Behind {
-        /// The last entry there is.
-        tail: Seq,
-        /// The first entry of the batch that is not there.
-        first: Seq,
-    },
-    /// The log cannot be used at this moment; the same call may work later.
-    #[error("the log is away: {0}")]
-    Unavailable(String),
-    /// What was stored cannot be read.
-    #[error("the log is damaged: {0}")]
-    Corrupt(String),
-}
-
-/// How a log is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogHealth {
-    /// It takes everything.
-    Up,
-    /// It takes what was read, but terminals should not be read: its disk is nearly full.
-    LowOnDisk,
-    /// It takes nothing.
-    Down,
-}
-
-/// A follower's ear at one run: completes when there may be more to read.
-#[derive(Debug, Clone)]
-pub struct Wake(tokio::sync::watch::Receiver<Seq>);
-
-impl Wake {
-    /// An ear at this channel, which carries the tail of the run.
-    pub fn new(receiver: tokio::sync::watch::Receiver<Seq>) -> Self {
-        Self(receiver)
-    }
-
-    /// Waits until something has happened since the last call, or since `follow`.
-    pub async fn changed(&mut self) {
-        if self.0.changed().await.is_err() {
-            // The log is gone; nothing will ever happen. The caller has its own way to stop.
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-// ---------------------------------------------------------------------------------------------
-// The database
 
 /// The rows of runs, nodes and traces, with the lease of each run.
 #[async_trait]
@@ -270,7 +145,7 @@ pub struct RunQuery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunCursor {
     /// Creation of the last run of the page.
-    pub created_at: crate::moment::Timestamp,
+    pub created_at: Timestamp,
     /// Its id.
     pub run_id: RunId,
 }
@@ -302,7 +177,7 @@ pub struct TraceQuery {
 impl TraceQuery {
     /// True if the entry is a trace that is asked for.
     pub fn matches(&self, entry: &Entry) -> bool {
-        let crate::entry::Body::Trace(trace) = &entry.body else { return false };
+        let Body::Trace(trace) = &entry.body else { return false };
         entry.seq > self.after
             && self.min_level.is_none_or(|level| trace.level >= level)
             && self.kind.is_none_or(|kind| trace.kind == kind)
@@ -324,6 +199,8 @@ pub struct Claim {
     pub stored: StoredRun,
     /// Rows up to here were written.
     pub recorded_through: Seq,
+    /// Chunks up to here were archived.
+    pub archived_through: Seq,
     /// Somebody has asked for its end.
     pub cancel_requested: bool,
 }
@@ -395,90 +272,4 @@ pub enum StoreError {
     /// A row that should not be possible, or a query that the database refuses.
     #[error("the database is damaged or does not fit this version: {0}")]
     Broken(String),
-}
-
-// ---------------------------------------------------------------------------------------------
-// Runners
-
-/// Starts the process of a node.
-#[async_trait]
-pub trait Runner: Send + Sync {
-    /// Starts it. Must be called on the thread whose runtime will read the outputs.
-    async fn start(&self, command: NodeCommand) -> Result<Started, StartError>;
-
-    /// Ends what is left of a process that a dead instance of this machine had started; nothing if its
-    /// numbers belong to somebody else by now.
-    async fn kill_leftovers(&self, identity: ProcessIdentity);
-
-    /// Forgets the directory of a run.
-    async fn remove_directory(&self, run: &RunKey);
-}
-
-/// What to start, and how.
-#[derive(Debug, Clone)]
-pub struct NodeCommand {
-    /// Which run, for its directory.
-    pub run: RunKey,
-    /// Which node, for its directory.
-    pub node_ref: NodeRef,
-    /// Which try, from 1.
-    pub attempt: u32,
-    /// Program and arguments.
-    pub argv: Vec<String>,
-    /// Variables added to the allowed environment.
-    pub env: std::collections::BTreeMap<String, String>,
-    /// Where it runs: absolute, or below the run's directory.
-    pub cwd: Option<String>,
-    /// With or without a terminal, and its size.
-    pub terminal: TerminalView,
-    /// The JSON document for `RUNCAST_INPUTS`.
-    pub inputs: Map<String, Value>,
-}
-
-/// A node that runs.
-pub struct Started {
-    /// Its process.
-    pub process: Box<dyn NodeProcess>,
-    /// Its outputs.
-    pub outputs: Vec<(StreamName, Box<dyn Output>)>,
-    /// What it writes to `RUNCAST_EVENTS`.
-    pub events: Option<Box<dyn Output>>,
-    /// Its process group, if it has one on this machine.
-    pub identity: Option<ProcessIdentity>,
-    /// What runs it.
-    pub kind: RunnerKind,
-}
-
-/// Why a node could not be started.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub struct StartError(pub String);
-
-/// A process that was started. Dropping it kills what is left of its group.
-#[async_trait(?Send)]
-pub trait NodeProcess {
-    /// Waits for its end. May be called again after it returned or was dropped.
-    async fn wait(&mut self) -> ProcessEnd;
-
-    /// Gives its terminal another size.
-    fn resize(&mut self, size: TerminalSize) -> std::io::Result<()>;
-
-    /// True if anything of its group still runs, the process itself not counted once it has ended.
-    fn has_group(&mut self) -> bool;
-
-    /// Asks its whole group to end: HUP and TERM.
-    fn terminate(&mut self);
-
-    /// Ends its whole group: KILL.
-    fn kill(&mut self);
-}
-
-/// An output of a process that is read only when there is room for what it has.
-#[async_trait(?Send)]
-pub trait Output {
-    /// Waits until `try_read` would have something to say.
-    async fn readable(&mut self) -> std::io::Result<()>;
-
-    /// Appends what is there, at most `limit` bytes. `Ok(None)`: nothing yet. `Ok(Some(0))`: the end.
-    fn try_read(&mut self, buffer: &mut BytesMut, limit: usize) -> std::io::Result<Option<usize>>;
 }

@@ -1,0 +1,17 @@
+//! What the actors need of the outside, as traits. Adapters implement them; tests have their own.
+
+mod archive;
+mod log;
+mod runner;
+mod store;
+
+pub use archive::{
+    ArchiveBatch, IncompleteReason, ObjectError, ObjectKey, ObjectStore, ObjectWriter, Recording,
+    RecordingState, RecordingStore, Segment, StoredObject,
+};
+pub use log::{LogError, LogHealth, Page, RunLog, RunReader, Tail, Wake};
+pub use runner::{NodeCommand, NodeProcess, Output, Runner, StartError, Started};
+pub use store::{
+    Annotation, CancelRequest, Claim, Lease, Purged, RecordBatch, RunCursor, RunList, RunQuery,
+    RunStore, StoreError, StoredRun, Submission, Submitted, TraceQuery,
+};
