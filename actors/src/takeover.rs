@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::cast::StreamEncoder;
+use crate::cast::EncoderState;
 use crate::entry::{
     Body, ChunkKind, Entry, Level, ProcessEnd, ProcessIdentity, RunnerKind, StatusChange,
     TraceEvent, TraceKind,
@@ -124,14 +124,13 @@ impl Survey {
 
     fn resume(&mut self, recording: &Recording) -> Result<(), SurveyError> {
         let Some(state) = &recording.encoder_state else { return Ok(()) };
-        let state = serde_json::from_str(state)
+        let archived = EncoderState::from_json(state)
             .map_err(|error| StoreError::Broken(format!("encoder_state: {error}")))?;
         let key = recording.stream.clone();
-        let archived = StreamEncoder::resume(key.clone(), state);
         if let Some(exit) = archived.exit() {
             self.exits.insert(key.node_ref.clone(), exit.end);
         }
-        self.runner_kinds.insert(key.clone(), archived.runner_kind());
+        self.runner_kinds.insert(key.clone(), archived.runner_kind().unwrap_or_default());
         self.sequencer.resume(key, &archived);
         Ok(())
     }

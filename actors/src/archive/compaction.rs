@@ -2,13 +2,11 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 
 use super::{Archive, ArchiveError};
-use crate::cast::{self, CastError, FrameInfo, FrameMerger};
-use crate::entry::{Body, ChunkKind, StreamTotals};
-use crate::flow::sequencer::hex;
-use crate::ids::{ChunkIndex, Epoch, RunKey, Seq, StreamKey};
+use crate::cast::{self, CastError, FrameInfo, FrameMerger, Tally};
+use crate::entry::{Body, StreamTotals};
+use crate::ids::{Epoch, RunKey, Seq, StreamKey};
 use crate::ports::{ObjectError, ObjectKey, ObjectWriter, Segment};
 
 /// Rows that are read at once.
@@ -19,12 +17,10 @@ const SEGMENTS: u32 = 256;
 pub struct Compaction {
     /// The whole recording; none if nothing of it could be read.
     pub whole: Option<Segment>,
-    /// Output bytes in it.
-    pub bytes: u64,
-    /// Their SHA-256, in lower-case hexadecimal.
-    pub sha256: String,
-    /// Objects were missing or damaged, or chunks between them.
-    pub has_holes: bool,
+    /// What is in it, as it was read back.
+    pub tally: Tally,
+    /// Objects were missing or damaged.
+    pub is_damaged: bool,
 }
 
 /// Where everything stands in a recording, for other programs.
@@ -51,10 +47,8 @@ pub async fn compact(
         merger: FrameMerger::new(),
         frames: Vec::new(),
         length: 0,
-        hash: Sha256::new(),
-        bytes: 0,
-        next_chunk: ChunkIndex(0),
-        has_holes: false,
+        tally: Tally::default(),
+        is_damaged: false,
     };
     let mut after = Seq::START;
     loop {
@@ -70,9 +64,10 @@ pub async fn compact(
             break;
         }
     }
-    let rest = copy.merger.finish().map_err(|error| damaged(&object, &error))?;
+    let rest =
+        std::mem::take(&mut copy.merger).finish().map_err(|error| damaged(&object, &error))?;
     copy.write(rest).await?;
-    let Copy { writer, frames, length, hash, bytes, has_holes, .. } = copy;
+    let Copy { writer, frames, length, tally, is_damaged, .. } = copy;
     let whole = if frames.is_empty() {
         drop(writer);
         None
@@ -83,7 +78,7 @@ pub async fn compact(
         archive.objects().put(&ObjectKey::index(run, stream), Bytes::from(index)).await?;
         Some(Segment { stream: stream.clone(), epoch, object, length, frames })
     };
-    Ok(Compaction { whole, bytes, sha256: hex(&hash.finalize()), has_holes })
+    Ok(Compaction { whole, tally, is_damaged })
 }
 
 struct Copy {
@@ -91,10 +86,8 @@ struct Copy {
     merger: FrameMerger,
     frames: Vec<FrameInfo>,
     length: u64,
-    hash: Sha256,
-    bytes: u64,
-    next_chunk: ChunkIndex,
-    has_holes: bool,
+    tally: Tally,
+    is_damaged: bool,
 }
 
 impl Copy {
@@ -112,7 +105,7 @@ impl Copy {
             Err(error) => return Ok(self.leave_out(&error)),
         };
         // What counts is what can be read back.
-        let text = cast::frame::decompress(&compressed, info.text_length);
+        let text = cast::decompress(&compressed, info.text_length);
         let entries = text.and_then(|text| cast::decode_frame(&text, stream));
         let entries = match entries {
             Ok(entries) => entries,
@@ -120,11 +113,7 @@ impl Copy {
         };
         for entry in &entries {
             let Body::Terminal(chunk) = &entry.body else { continue };
-            if let ChunkKind::Output(payload) = &chunk.kind {
-                self.hash.update(payload);
-                self.bytes += payload.len() as u64;
-            }
-            self.next_chunk = chunk.index.next();
+            self.tally.absorb(chunk);
         }
         let frames =
             self.merger.push(*info, compressed).map_err(|error| damaged(object, &error))?;
@@ -135,7 +124,7 @@ impl Copy {
 
     fn leave_out(&mut self, error: &dyn std::fmt::Display) {
         tracing::error!(%error, "a piece of a recording is left out");
-        self.has_holes = true;
+        self.is_damaged = true;
     }
 
     async fn write(&mut self, frames: Vec<(FrameInfo, Bytes)>) -> Result<(), ArchiveError> {

@@ -245,16 +245,13 @@ impl Archive {
         let bytes = self.objects.read(&frame.object, range).await?;
         let stream = frame.stream.clone();
         let decoding = tokio::task::spawn_blocking(move || {
-            let text = cast::frame::decompress(&bytes, info.text_length)?;
+            let text = cast::decompress(&bytes, info.text_length)?;
             cast::decode_frame(&text, &stream)
         });
-        let decoded = match decoding.await {
-            Ok(decoded) => decoded,
-            Err(panic) => Err(CastError::new(format!("the decoder failed: {panic}"))),
-        };
-        match decoded {
-            Ok(entries) => Ok(Arc::new(entries)),
-            Err(error) => Err(FrameError::Cast(frame.object.clone(), error)),
+        match decoding.await {
+            Ok(Ok(entries)) => Ok(Arc::new(entries)),
+            Ok(Err(error)) => Err(FrameError::Cast(frame.object.clone(), error)),
+            Err(stopped) => Err(ObjectError::Unavailable(stopped.to_string()).into()),
         }
     }
 }

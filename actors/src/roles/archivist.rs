@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::archive::compaction::{Compaction, compact};
 use crate::archive::{Archive, ArchiveError, left_overs};
-use crate::cast::{CastHeader, EncodedSegment, EncoderState, StreamEncoder};
+use crate::cast::{CastHeader, Defect, EncodedSegment, EncoderState, StreamEncoder};
 use crate::entry::{Body, Chunk, ChunkKind, Entry, TerminalSize};
 use crate::fail_point::fail_point;
 use crate::ids::{Epoch, RunKey, Seq, StreamKey};
@@ -185,7 +185,7 @@ impl Archivist {
         };
         for recording in recordings {
             let state = recording.encoder_state.as_deref().unwrap_or_default();
-            let state: EncoderState = serde_json::from_str(state).map_err(ExitStatus::failed)?;
+            let state = EncoderState::from_json(state).map_err(ExitStatus::failed)?;
             let encoder = StreamEncoder::resume(recording.stream.clone(), state);
             let key = recording.stream.clone();
             work.streams.insert(key, StreamWork { encoder, recording, has_changed: false });
@@ -229,7 +229,7 @@ impl Archivist {
         };
         let header = CastHeader {
             size,
-            timestamp: first.recorded_at.0.div_euclid(1_000_000),
+            timestamp: u64::try_from(first.recorded_at.0.div_euclid(1_000_000)).ok(),
             title: Some(format!("{} / {}", self.title, stream.node_ref)),
             command: None,
         };
@@ -306,7 +306,8 @@ impl Archivist {
     /// Brings every stream whose end is archived to its final state.
     async fn finalise_ended(&self, work: &mut Work) -> Result<(), ExitStatus> {
         let ended = |stream: &&mut StreamWork| {
-            stream.recording.state == RecordingState::Live && stream.encoder.exit().is_some()
+            stream.recording.state == RecordingState::Live
+                && stream.encoder.state().exit().is_some()
         };
         let mut changed = false;
         for stream in work.streams.values_mut().filter(ended) {
@@ -321,22 +322,21 @@ impl Archivist {
 
     async fn finalise(&self, stream: &mut StreamWork) -> Result<(), ExitStatus> {
         let key = stream.recording.stream.clone();
-        let Some(exit) = stream.encoder.exit() else { return Ok(()) };
+        let Some(exit) = stream.encoder.state().exit() else { return Ok(()) };
         let told = &exit.totals;
         let compacting = async || compact(&self.archive, &self.run, &key, self.epoch, told).await;
-        let Compaction { whole, bytes, sha256, has_holes } = self.stored(compacting).await?;
+        let Compaction { whole, tally, is_damaged } = self.stored(compacting).await?;
         fail_point("archive.compacted");
-        let is_as_told = told.bytes == bytes && told.sha256 == sha256;
-        let reason = if has_holes {
-            Some(IncompleteReason::Archive)
-        } else if stream.encoder.gaps() > 0 {
-            Some(IncompleteReason::Gap)
-        } else if !told.complete {
-            Some(IncompleteReason::Lost)
-        } else if !is_as_told || told.chunks != stream.encoder.chunks() {
-            Some(IncompleteReason::Mismatch)
-        } else {
-            None
+        let reason = match tally.defect() {
+            _ if is_damaged => Some(IncompleteReason::Archive),
+            None => None,
+            Some(Defect::Missing { .. }) => Some(IncompleteReason::Gap),
+            Some(Defect::Lost { .. }) => Some(IncompleteReason::Lost),
+            // What was archived had an end.
+            Some(Defect::NoEnd { .. }) => Some(IncompleteReason::Archive),
+            Some(Defect::Chunks { .. } | Defect::Bytes { .. } | Defect::Sha256 { .. }) => {
+                Some(IncompleteReason::Mismatch)
+            }
         };
         let recording = &mut stream.recording;
         recording.state = match reason {
@@ -345,8 +345,10 @@ impl Archivist {
         };
         recording.reason = reason;
         recording.object = whole.as_ref().map(|whole| whole.object.clone());
-        recording.bytes = bytes;
-        recording.sha256 = Some(sha256);
+        recording.chunks = tally.chunks();
+        recording.bytes = tally.bytes();
+        recording.gaps = tally.gaps();
+        recording.sha256 = Some(tally.sha256());
         recording.updated_at = Timestamp::now();
         recording.completed_at = Some(recording.updated_at);
         if let Some(reason) = reason {
@@ -432,18 +434,17 @@ impl Archivist {
 impl StreamWork {
     /// Brings the row up to what the encoder has seen.
     fn describe(&mut self, epoch: Epoch) {
-        let (recording, encoder) = (&mut self.recording, &self.encoder);
-        recording.first_chunk = encoder.first_chunk();
-        recording.last_chunk = encoder.last_chunk();
-        recording.last_seq = encoder.last_seq();
-        recording.chunks = encoder.chunks();
-        recording.bytes = encoder.bytes();
-        recording.gaps = encoder.gaps();
-        recording.duration_us = encoder.at_us();
+        let (recording, state) = (&mut self.recording, self.encoder.state());
+        recording.first_chunk = state.first_chunk();
+        recording.last_chunk = state.last_chunk();
+        recording.last_seq = state.last_seq();
+        recording.chunks = state.chunks();
+        recording.bytes = state.bytes();
+        recording.gaps = state.gaps();
+        recording.duration_us = state.at_us();
         recording.epoch = epoch;
         recording.updated_at = Timestamp::now();
-        let state = serde_json::to_string(&encoder.state());
-        recording.encoder_state = Some(state.expect("plain values with strings as keys"));
+        recording.encoder_state = Some(state.to_json());
     }
 }
 
