@@ -7,6 +7,7 @@
 mod ansi_row;
 mod dump;
 pub mod keyframes;
+mod line_rows;
 pub mod lines;
 mod modes;
 pub mod scrollback;
@@ -18,7 +19,7 @@ mod terminal_tests;
 pub mod utf8_stream;
 
 pub use keyframes::{Keyframe, KeyframePlace, KeyframeRing};
-pub use lines::LineCollector;
+pub use lines::{FrozenCollector, FrozenSource, LineCollector};
 pub use scrollback::ScrollbackRepaint;
 pub use tail_lines::TailSummary;
 pub use terminal::{FrozenTerminal, TerminalCursor, VirtualTerminal};
