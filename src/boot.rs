@@ -20,7 +20,7 @@ use runcast_actors::roles::lease_keeper::{LeaseKeeper, TakeOver};
 use runcast_actors::roles::node::CaptureSettings;
 use runcast_actors::roles::owner::Service;
 use runcast_actors::roles::run_manager::RunManager;
-use runcast_actors::roles::screen::Screens;
+use runcast_actors::roles::screens::Screens;
 use tokio::sync::{Semaphore, watch};
 
 use crate::adapters::log_fjall::{FjallLog, FjallLogSettings};

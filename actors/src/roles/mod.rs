@@ -9,7 +9,8 @@ pub mod owner;
 pub mod recorder;
 pub mod run;
 pub mod run_manager;
-pub mod screen;
+mod screen;
+pub mod screens;
 
 #[cfg(test)]
 mod tests;

@@ -28,7 +28,7 @@ impl Progress {
         Self { given, beginning, ..Self::default() }
     }
 
-    pub(super) fn settle(&mut self) {
+    fn settle(&mut self) {
         if let Some(row) = self.fresh_row.take() {
             self.given = self.given.min(row);
         }

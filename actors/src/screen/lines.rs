@@ -121,27 +121,28 @@ impl LineCollector {
 
     /// Ends the stream: appends what was not ended by LF.
     pub fn finish(self, lines: &mut Vec<String>) {
-        self.finish_each(|line| lines.push(line.to_owned()));
+        self.rest_each(|line| lines.push(line.to_owned()));
     }
 
-    /// Ends the stream: hands over what was not ended by LF. Returns how many lines the stream has.
-    pub fn finish_each(self, mut each: impl FnMut(&str)) -> u64 {
-        let mut given = self.given;
+    /// Hands over the lines that the stream has besides those given, if it ends here. Returns how many it
+    /// then has in all.
+    pub fn rest_each(&self, mut each: impl FnMut(&str)) -> u64 {
+        let mut lines = self.given;
         let mut sink = |line: &str| {
-            given += 1;
+            lines += 1;
             each(line);
         };
-        match self.source {
-            Source::Terminal(terminal, mut progress) => {
-                progress.settle();
-                progress.give_all(&terminal.terminal, &mut sink);
+        match &self.source {
+            Source::Terminal(terminal, progress) => {
+                let mut rest = Progress::resumed(progress.given, progress.beginning.clone());
+                rest.give_all(&terminal.terminal, &mut sink);
             }
             Source::Pipe(unfinished) if !unfinished.is_empty() => {
-                sink(&String::from_utf8_lossy(&unfinished));
+                sink(&String::from_utf8_lossy(unfinished));
             }
             Source::Pipe(_) => {}
         }
-        given
+        lines
     }
 
     /// Puts the collector away. None in the middle of a very long line: a later place is cheaper.

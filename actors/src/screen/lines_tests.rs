@@ -157,7 +157,7 @@ fn assert_goes_on(size: TerminalSize, pieces: &[Vec<u8>], resize_at: usize) {
         assert_eq!(lines, expected, "after piece {place}");
         assert_eq!(resumed.given(), lines.len() as u64);
     }
-    let total = whole.finish_each(|line| expected.push(line.to_owned()));
+    let total = whole.rest_each(|line| expected.push(line.to_owned()));
     resumed.finish(&mut lines);
     assert_eq!(lines, expected, "at the end");
     assert_eq!(total, expected.len() as u64);

@@ -20,7 +20,7 @@ use crate::ports::{Claim, LogHealth, RunStore as _, Runner, Submission};
 use crate::roles::node::{CaptureSettings, EndReason};
 use crate::roles::owner::{OwnedRun, Service, own};
 use crate::roles::run::Run;
-use crate::roles::screen::Screens;
+use crate::roles::screens::Screens;
 use crate::run_spec::RunSpec;
 use crate::run_view::{
     FailureKind, NodeStatus, NodeView, RunStatus, RunView, TerminalMode, TerminalView,
