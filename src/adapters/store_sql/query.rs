@@ -104,10 +104,8 @@ pub(super) async fn list(store: &SqlStore, query: &RunQuery) -> Result<RunList, 
     let keys = page.iter().map(|row| row.run_id.as_str());
     let counted = recordings::counts(&store.read, query.tenant.as_str(), keys).await?;
     let recordings_of = |row: &runs::Model| counted.get(&row.run_id).copied().unwrap_or_default();
-    let runs = page
-        .iter()
-        .map(|row| run_view(row, recordings_of(row)))
-        .collect::<Result<Vec<_>, _>>()?;
+    let runs =
+        page.iter().map(|row| run_view(row, recordings_of(row))).collect::<Result<Vec<_>, _>>()?;
     let next = (found.len() > page_len)
         .then(|| runs.last())
         .flatten()

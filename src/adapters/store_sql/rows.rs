@@ -34,7 +34,10 @@ pub(super) fn from_word<T: DeserializeOwned>(column: &str, text: &str) -> Result
 }
 
 /// A number as the database gives it back.
-pub(super) fn number<T: TryFrom<i64>>(column: &str, value: impl Into<i64>) -> Result<T, StoreError> {
+pub(super) fn number<T: TryFrom<i64>>(
+    column: &str,
+    value: impl Into<i64>,
+) -> Result<T, StoreError> {
     let value = value.into();
     T::try_from(value).map_err(|_| broken(column, value))
 }
