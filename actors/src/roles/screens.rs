@@ -322,7 +322,7 @@ impl Screens {
         let mut cursor = after;
         while cursor < last {
             let stretch = self.history.read_stream(run, key, cursor, READ_BYTES).await?;
-            if stretch.items.is_empty() {
+            if stretch.through <= cursor {
                 break;
             }
             for item in &stretch.items {

@@ -16,7 +16,8 @@ use crate::entry::Body;
 use crate::history::{History, HistoryError, Item};
 use crate::ids::{RunKey, Seq, StreamKey, hash_of};
 use crate::kernel::ArbiterPool;
-use crate::ports::{ObjectError, ObjectKey, ObjectStore};
+use super::end_of;
+use crate::ports::{ObjectError, ObjectKey};
 use crate::screen::{Keyframe, KeyframeList, StreamPainter, keyframe_codec};
 
 /// Keyframes of runs that nobody follows, in bytes.
@@ -39,7 +40,6 @@ const READ_BYTES: usize = 64 * 1024;
 /// The keyframes of all streams.
 pub struct KeyframeLibrary {
     history: History,
-    objects: Arc<dyn ObjectStore>,
     arbiters: Arc<ArbiterPool>,
     followed: Mutex<HashMap<RunKey, Arc<FollowedKeyframes>>>,
     cache: Mutex<Cache<(RunKey, StreamKey), KeyframeList, ByMemory>>,
@@ -100,16 +100,11 @@ impl FollowedKeyframes {
 }
 
 impl KeyframeLibrary {
-    /// Over this history and archive. What takes long is computed on these threads, which should have a
-    /// low priority.
-    pub fn new(
-        history: History,
-        objects: Arc<dyn ObjectStore>,
-        arbiters: Arc<ArbiterPool>,
-    ) -> Arc<Self> {
+    /// Over this history and its archive. What takes long is computed on these threads, which should have
+    /// a low priority.
+    pub fn new(history: History, arbiters: Arc<ArbiterPool>) -> Arc<Self> {
         Arc::new(Self {
             history,
-            objects,
             arbiters,
             followed: Mutex::default(),
             cache: Mutex::new(Cache::with_weighter(CACHE_LISTS, CACHE_BYTES, ByMemory)),
@@ -227,13 +222,13 @@ impl KeyframeLibrary {
             .map_err(|error| ObjectError::Damaged(key.clone(), error.to_string()))?;
         let mut pause = FIRST_PAUSE;
         for _ in 1..TRIES {
-            match self.objects.put(&key, object.clone()).await {
+            match self.history.archive().objects().put(&key, object.clone()).await {
                 Err(error) if error.is_passing() => tokio::time::sleep(pause).await,
                 done => return done,
             }
             pause *= 2;
         }
-        self.objects.put(&key, object).await
+        self.history.archive().objects().put(&key, object).await
     }
 
     fn cached(&self, run: &RunKey, stream: &StreamKey) -> Option<KeyframeList> {
@@ -248,11 +243,11 @@ impl KeyframeLibrary {
     async fn load(&self, run: &RunKey, stream: &StreamKey) -> Option<KeyframeList> {
         let key = ObjectKey::keyframes(run, stream);
         let read = async {
-            let length = self.objects.length(&key).await?;
+            let length = self.history.archive().objects().length(&key).await?;
             if length > MAX_OBJECT_BYTES {
                 return Err(ObjectError::Damaged(key.clone(), format!("it has {length} bytes")));
             }
-            self.objects.read(&key, 0..length).await
+            self.history.archive().objects().read(&key, 0..length).await
         };
         let object = match read.await {
             Ok(object) => object,
@@ -288,7 +283,7 @@ impl KeyframeLibrary {
                     return Ok(Some(KeyframeList::new(Keyframe::beginning(entry.seq, chunk))));
                 }
             }
-            if stretch.items.is_empty() {
+            if stretch.through <= cursor {
                 return Ok(None);
             }
             cursor = stretch.through;
@@ -348,13 +343,13 @@ impl Rebuild {
     async fn paint(&self, list: &mut KeyframeList) -> Result<(), HistoryError> {
         let (run, stream) = &self.key;
         let history = &self.library.history;
-        let until = history.tail(run).await?;
+        let until = end_of(history, run).await?;
         let mut painter = StreamPainter::resume(list.last());
         let mut cursor = painter.extent().place.seq;
         let mut known = list.frames().len();
         while cursor < until {
             let stretch = history.read_stream(run, stream, cursor, READ_BYTES).await?;
-            if stretch.items.is_empty() {
+            if stretch.through <= cursor {
                 break;
             }
             for item in &stretch.items {

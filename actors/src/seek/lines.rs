@@ -98,13 +98,18 @@ impl Seeker {
         while !is_full && let Some(lines) = reader.next(move |line, _| line >= first).await? {
             for line in lines {
                 let cost = line.text.len();
-                let is_over = page.len() == limit || (!page.is_empty() && bytes + cost > PAGE_BYTES);
+                let is_over = !page.is_empty() && bytes + cost > PAGE_BYTES;
                 if is_over && from != LinesFrom::Tail {
                     is_full = true;
                     break;
                 }
                 bytes += cost;
                 page.push_back(line);
+                // Whether there are more is known without computing them.
+                is_full = page.len() == limit && from != LinesFrom::Tail;
+                if is_full {
+                    break;
+                }
                 while page.len() > limit || (page.len() > 1 && bytes > PAGE_BYTES) {
                     bytes -= page.pop_front().map_or(0, |oldest: LineAt| oldest.text.len());
                 }

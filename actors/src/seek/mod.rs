@@ -91,7 +91,7 @@ impl Seeker {
         at: At,
     ) -> Result<Option<ScreenAt>, SeekError> {
         let _room = room(&self.seeks).await?;
-        let until = self.history.tail(run).await?;
+        let until = end_of(&self.history, run).await?;
         let Some(list) = self.library.list(run, stream).await? else { return Ok(None) };
         let from = list.before(at).clone();
         if list.is_end(&from) {
@@ -114,7 +114,7 @@ impl Seeker {
         let mut painter = blocking(move || StreamPainter::resume(&begin)).await?;
         while cursor < until {
             let stretch = self.history.read_stream(run, stream, cursor, SLICE_BYTES).await?;
-            if stretch.items.is_empty() {
+            if stretch.through <= cursor {
                 break;
             }
             cursor = stretch.through;
@@ -158,6 +158,12 @@ fn entries_of(items: Vec<Item>) -> impl Iterator<Item = Arc<Entry>> {
         Item::Entry(entry) => Some(entry),
         Item::Gap(_) => None,
     })
+}
+
+/// The last entry there is now. A run whose log was removed is read to its end.
+async fn end_of(history: &History, run: &RunKey) -> Result<Seq, HistoryError> {
+    let tail = history.tail(run).await?;
+    Ok(if tail == Seq::START { Seq::MAX } else { tail })
 }
 
 async fn room(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>, SeekError> {

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::lines::LineAt;
-use super::{SLICE_BYTES, SeekError, blocking, entries_of};
+use super::{SLICE_BYTES, SeekError, blocking, end_of, entries_of};
 use crate::entry::{Body, Entry};
 use crate::history::History;
 use crate::ids::{RunKey, Seq, StreamKey};
@@ -41,7 +41,7 @@ impl LineReader {
         streams: Vec<(StreamKey, KeyframeList)>,
         line: u64,
     ) -> Result<Self, SeekError> {
-        let until = history.tail(&run).await?;
+        let until = end_of(&history, &run).await?;
         let lists: Vec<&KeyframeList> = streams.iter().map(|(_, list)| list).collect();
         let (frames, next_line) = begin(&lists, line);
         let parts = streams.iter().zip(&frames).map(|((key, list), frame)| Part {
@@ -132,7 +132,7 @@ impl Part {
             return Ok(());
         }
         let stretch = history.read_stream(run, &self.key, self.cursor, READ_BYTES).await?;
-        self.is_exhausted = stretch.items.is_empty() || stretch.through >= until;
+        self.is_exhausted = stretch.through <= self.cursor || stretch.through >= until;
         self.cursor = stretch.through;
         self.pending.extend(entries_of(stretch.items).filter(|entry| entry.seq <= until));
         Ok(())
