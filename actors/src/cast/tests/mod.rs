@@ -1,5 +1,8 @@
 //! What every recording holds, whatever was recorded and wherever it was cut.
 
+mod examples;
+mod frames;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
