@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use super::lines::{LinesFrom, Pattern};
+
 use super::*;
 use crate::archive::Archive;
 use crate::entry::{
@@ -161,7 +161,7 @@ async fn two_terminals(world: &mut World, has_ended: bool) -> (StreamKey, Stream
     let (loud, quiet) = (stream("loud", StreamName::Pty), stream("quiet", StreamName::Pty));
     world.tell(&loud, ChunkKind::Resize(SIZE)).await;
     world.tell(&quiet, ChunkKind::Resize(SIZE)).await;
-    let shown = show(&mut random, 3 * 1024 * 1024);
+    let shown = show(&mut random, 2 * 1024 * 1024 + 300_000);
     let mut rest = &shown[..];
     while !rest.is_empty() {
         let (chunk, after) = rest.split_at(rest.len().min(random.random_range(1..24_000)));
@@ -236,7 +236,7 @@ async fn p5_a_seek_anywhere_shows_what_feeding_everything_shows() {
     // Nothing is known yet; then all keyframes are; then they come from the archive.
     assert_seeks(&world, &seeker, &loud, 1).await;
     let list = library.whole_list(&world.run, &loud, LONG).await.expect("up").expect("chunks");
-    assert!(list.frames().len() >= 5, "{} keyframes", list.frames().len());
+    assert!(list.frames().len() >= 4, "{} keyframes", list.frames().len());
     assert!(list.is_end(list.last()));
     assert_seeks(&world, &seeker, &loud, 2).await;
     assert_seeks(&world, &seeker, &quiet, 3).await;
