@@ -1,8 +1,11 @@
 //! One file a resource. What is listed here is mounted, and must be documented.
 
 pub mod health;
+pub mod lines;
 pub mod openapi;
+pub mod recordings;
 pub mod runs;
+pub mod screen;
 pub mod session;
 pub mod stream;
 pub mod terminal;
@@ -18,8 +21,11 @@ pub const BASE_PATH: &str = "/api/v1";
 /// Everything below the base path.
 pub(crate) fn api_endpoints() -> Vec<Endpoint> {
     [
+        lines::endpoints(),
         openapi::endpoints(),
+        recordings::endpoints(),
         runs::endpoints(),
+        screen::endpoints(),
         session::endpoints(),
         stream::endpoints(),
         terminal::endpoints(),

@@ -13,7 +13,7 @@ use crate::http::access::SESSION_COOKIE;
 use crate::http::endpoint::Endpoint;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Query;
-use crate::http::routes::{BASE_PATH, health, runs, session, stream, terminal, tokens, trace};
+use crate::http::routes::{BASE_PATH, health, lines, recordings, runs, screen, session, stream, terminal, tokens, trace};
 use crate::http::schema;
 
 // The schemas that stand in answers are found through the paths.
@@ -28,6 +28,9 @@ use crate::http::schema;
         health::healthz,
         health::readyz,
         health::metrics,
+        lines::get_lines,
+        recordings::get_index,
+        recordings::get_recordings,
         runs::submit_run,
         runs::list_runs,
         runs::get_run,
@@ -35,6 +38,7 @@ use crate::http::schema;
         runs::change_run,
         runs::cancel_run,
         runs::purge_run,
+        screen::get_screen,
         session::get_session,
         session::open_session,
         session::close_session,
