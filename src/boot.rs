@@ -165,8 +165,7 @@ pub async fn run(
     let library = KeyframeLibrary::new(history.clone(), painters.clone());
     let seeker = Seeker::new(history.clone(), library.clone());
     let (threads_of_screens, watched) = (painters.clone(), observers.clone());
-    let screens =
-        Screens::new(history.clone(), library, threads_of_screens, watched, root.clone());
+    let screens = Screens::new(history.clone(), library, threads_of_screens, watched, root.clone());
     let service = Arc::new(Service {
         instance: instance.clone(),
         log: log.clone(),
