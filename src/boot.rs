@@ -14,7 +14,7 @@ use runcast_actors::kernel::{
     ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers, RestartPolicy, Supervisor,
 };
 use runcast_actors::local_run_control::LocalRunControl;
-use runcast_actors::ports::{LogHealth, RunLog, RunStore, Runner};
+use runcast_actors::ports::{LogHealth, RecordingStore, RunLog, RunStore, Runner};
 use runcast_actors::roles::broker::Brokers;
 use runcast_actors::roles::lease_keeper::{LeaseKeeper, TakeOver};
 use runcast_actors::roles::node::CaptureSettings;
@@ -132,7 +132,9 @@ pub async fn run(
         })
         .await?
         .context("the database cannot be used")?;
-    let store: Arc<dyn RunStore> = Arc::new(store);
+    let store = Arc::new(store);
+    let recordings: Arc<dyn RecordingStore> = store.clone();
+    let store: Arc<dyn RunStore> = store;
     let log = FjallLog::open(log_settings(&settings)?).context("the log cannot be opened")?;
     let moved_aside = log.moved_aside();
     if let Some(path) = &moved_aside {
@@ -216,6 +218,7 @@ pub async fn run(
     let control = Arc::new(LocalRunControl::new(manager.clone(), service.clone(), is_draining));
     let api = Api::new(ApiParts {
         store: store.clone(),
+        recordings,
         log: log.clone(),
         history,
         control,

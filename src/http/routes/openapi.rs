@@ -13,7 +13,7 @@ use crate::http::access::SESSION_COOKIE;
 use crate::http::endpoint::Endpoint;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Query;
-use crate::http::routes::{BASE_PATH, health, runs, session, stream, terminal, tokens, trace};
+use crate::http::routes::{BASE_PATH, cast, health, runs, session, stream, terminal, tokens, trace};
 use crate::http::schema;
 
 // The schemas that stand in answers are found through the paths.
@@ -25,6 +25,8 @@ use crate::http::schema;
     ),
     paths(
         get_openapi,
+        cast::get_cast,
+        cast::head_cast,
         health::healthz,
         health::readyz,
         health::metrics,
@@ -93,7 +95,14 @@ pub fn document() -> Document {
 }
 
 fn operations_of(item: &mut PathItem) -> Vec<&mut Operation> {
-    let all = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete, &mut item.put];
+    let all = [
+        &mut item.get,
+        &mut item.head,
+        &mut item.post,
+        &mut item.patch,
+        &mut item.delete,
+        &mut item.put,
+    ];
     all.into_iter().flatten().collect()
 }
 

@@ -160,7 +160,7 @@ fn kinds_of(list: &str) -> Result<Vec<&'static str>, ApiError> {
         .collect()
 }
 
-fn node_of<'a>(view: &'a RunView, node_ref: &NodeRef) -> Result<&'a NodeView, ApiError> {
+pub(crate) fn node_of<'a>(view: &'a RunView, node_ref: &NodeRef) -> Result<&'a NodeView, ApiError> {
     let mut nodes = view.nodes.iter().flatten();
     nodes
         .find(|node| node.node_ref == *node_ref)
@@ -168,7 +168,7 @@ fn node_of<'a>(view: &'a RunView, node_ref: &NodeRef) -> Result<&'a NodeView, Ap
 }
 
 // The mode of a node is fixed when it is submitted, so its streams are known before it starts.
-fn stream_of(node: &NodeView, asked: Option<StreamName>) -> Result<StreamName, ApiError> {
+pub(crate) fn stream_of(node: &NodeView, asked: Option<StreamName>) -> Result<StreamName, ApiError> {
     let streams = node.terminal.mode.streams();
     match (asked, streams) {
         (Some(asked), _) if streams.contains(&asked) => Ok(asked),
