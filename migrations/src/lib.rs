@@ -7,6 +7,8 @@ mod m0001_tenants;
 mod m0002_runs;
 mod m0003_nodes;
 mod m0004_workflow_traces;
+mod m0005_recordings;
+mod m0006_archive_segments;
 
 pub use sea_orm_migration::MigratorTrait;
 pub use sea_orm_migration::migrator::{Migration, MigrationStatus};
@@ -23,6 +25,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_runs::Migration),
             Box::new(m0003_nodes::Migration),
             Box::new(m0004_workflow_traces::Migration),
+            Box::new(m0005_recordings::Migration),
+            Box::new(m0006_archive_segments::Migration),
         ]
     }
 }

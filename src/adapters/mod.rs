@@ -1,6 +1,7 @@
 //! One adapter a file: each implements a port of `runcast-actors` and alone knows its vendor.
 
 pub mod log_fjall;
+pub mod objects_directory;
 pub mod process_group;
 pub mod process_guard;
 pub mod process_guard_main;

@@ -3,8 +3,10 @@
 
 #![allow(missing_docs, reason = "the columns are named after what they hold")]
 
+pub mod archive_segments;
 pub mod nodes;
 pub mod run_labels;
 pub mod runs;
 pub mod tenants;
+pub mod workflow_terminal_records;
 pub mod workflow_traces;

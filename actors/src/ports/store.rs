@@ -48,7 +48,8 @@ pub trait RunStore: Send + Sync {
         runs: &[(RunKey, Epoch)],
     ) -> Result<Vec<RunKey>, StoreError>;
 
-    /// Every lease that was not given back.
+    /// Every lease that was not given back, and every run that was given back before it had ended or while
+    /// a recording of it was live.
     async fn leases(&self) -> Result<Vec<Lease>, StoreError>;
 
     /// Raises the epoch of a run to `seen + 1` for `owner`, if it still is `seen`.
@@ -210,7 +211,7 @@ pub struct Claim {
 pub struct Lease {
     /// Which run.
     pub run: RunKey,
-    /// Who; none if it was given back before the run had ended.
+    /// Who; none if it was given back too early.
     pub owner: Option<InstanceId>,
     /// Under which epoch.
     pub epoch: Epoch,

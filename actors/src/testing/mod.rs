@@ -5,6 +5,11 @@ pub mod arbitrary;
 #[cfg(any(test, feature = "testing"))]
 pub mod log_conformance;
 pub mod log_memory;
+#[cfg(any(test, feature = "testing"))]
+pub mod objects_conformance;
+pub mod objects_memory;
+#[cfg(any(test, feature = "testing"))]
+pub mod recordings_conformance;
 pub mod runner_scripted;
 #[cfg(any(test, feature = "testing"))]
 pub mod store_conformance;

@@ -93,6 +93,11 @@ fn status(seq: Seq, stored: &StoredRun, run: RunStatus, node: NodeStatus) -> Arc
     })
 }
 
+/// The entry that ends a run.
+pub(super) fn ended(seq: Seq, stored: &StoredRun) -> Arc<Entry> {
+    status(seq, stored, RunStatus::Completed, NodeStatus::Completed)
+}
+
 fn trace(seq: Seq, kind: TraceKind, level: Level, node_ref: Option<&str>) -> Arc<Entry> {
     Arc::new(Entry {
         seq,

@@ -1,6 +1,8 @@
 //! Runs in memory, for tests and for nothing else: everything of the port, nothing survives, and it can be
 //! told to be away.
 
+mod recordings;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +20,9 @@ use crate::ports::{
 use crate::run_view::{NodeStatus, RunStatus, RunView};
 use crate::submission::purged_spec;
 
-/// A [`RunStore`] in memory.
+use self::recordings::Archived;
+
+/// A [`RunStore`] and a [`crate::ports::RecordingStore`] in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     rows: Mutex<HashMap<RunKey, Row>>,
@@ -35,6 +39,7 @@ struct Row {
     cancel_requested: bool,
     history: BTreeMap<Seq, Arc<Entry>>,
     processes: HashMap<NodeRef, ProcessIdentity>,
+    archived: Archived,
 }
 
 impl Row {
@@ -42,13 +47,19 @@ impl Row {
         self.stored.view.status
     }
 
+    fn stored(&self) -> StoredRun {
+        let mut stored = self.stored.clone();
+        stored.view.recordings = self.archived.counts();
+        stored
+    }
+
     fn claim(&self, run: &RunKey) -> Claim {
         Claim {
             run: run.clone(),
             epoch: self.stored.view.epoch,
-            stored: self.stored.clone(),
+            stored: self.stored(),
             recorded_through: self.stored.view.last_seq,
-            archived_through: Seq::START,
+            archived_through: self.archived.through,
             cancel_requested: self.cancel_requested,
         }
     }
@@ -145,7 +156,7 @@ impl RunStore for MemoryStore {
             return Ok(if row.stored.purged {
                 Submitted::Gone
             } else if row.fingerprint == fingerprint {
-                Submitted::Existing(Box::new(row.stored.clone()))
+                Submitted::Existing(Box::new(row.stored()))
             } else {
                 Submitted::Conflict
             });
@@ -161,13 +172,14 @@ impl RunStore for MemoryStore {
             cancel_requested: false,
             history: BTreeMap::new(),
             processes: HashMap::new(),
+            archived: Archived::default(),
         };
         rows.insert(submission.run, row);
         Ok(Submitted::Created(Box::new(stored)))
     }
 
     async fn find(&self, run: &RunKey) -> Result<Option<StoredRun>, StoreError> {
-        Ok(self.rows()?.get(run).map(|row| row.stored.clone()))
+        Ok(self.rows()?.get(run).map(Row::stored))
     }
 
     async fn list(&self, query: &RunQuery) -> Result<RunList, StoreError> {
@@ -199,7 +211,12 @@ impl RunStore for MemoryStore {
             .last()
             .filter(|_| more)
             .map(|view| RunCursor { created_at: view.created_at, run_id: view.run_id.clone() });
-        Ok(RunList { runs: runs.into_iter().map(RunView::without_nodes).collect(), next })
+        let with_recordings = |view: &RunView| {
+            let key = RunKey { tenant: view.tenant.clone(), run: view.run_id.clone() };
+            let recordings = rows.get(&key).map(|row| row.archived.counts()).unwrap_or_default();
+            RunView { recordings, ..view.without_nodes() }
+        };
+        Ok(RunList { runs: runs.into_iter().map(with_recordings).collect(), next })
     }
 
     async fn history(
@@ -256,9 +273,10 @@ impl RunStore for MemoryStore {
 
     async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
         let rows = self.rows()?;
-        let held = rows
-            .iter()
-            .filter(|(_, row)| row.owner.is_some() || (row.claimed && !row.status().is_terminal()));
+        let held = rows.iter().filter(|(_, row)| {
+            let is_unfinished = !row.status().is_terminal() || row.archived.counts().live > 0;
+            row.owner.is_some() || (row.claimed && is_unfinished)
+        });
         Ok(held
             .map(|(run, row)| Lease {
                 run: run.clone(),
@@ -352,10 +370,12 @@ impl RunStore for MemoryStore {
         if row.stored.purged {
             return Ok(Purged::Already);
         }
-        if !row.status().is_terminal() || row.owner.is_some() {
+        let is_archived = row.archived.counts().live == 0;
+        if !row.status().is_terminal() || row.owner.is_some() || !is_archived {
             return Ok(Purged::Running);
         }
         row.history.clear();
+        row.archived = Archived::default();
         row.processes.clear();
         row.stored.purged = true;
         row.stored.spec = purged_spec();
@@ -374,22 +394,4 @@ impl RunStore for MemoryStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::store_conformance;
-
-    #[tokio::test]
-    async fn it_keeps_the_contract_of_the_port() {
-        store_conformance::check(|_| async { Arc::new(MemoryStore::new()) as Arc<dyn RunStore> })
-            .await;
-    }
-
-    #[tokio::test]
-    async fn it_can_be_away() {
-        let store = MemoryStore::new();
-        store.set_unavailable(true);
-        assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
-        store.set_unavailable(false);
-        assert!(store.ping().await.is_ok());
-    }
-}
+mod tests;

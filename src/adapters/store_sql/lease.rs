@@ -6,13 +6,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use runcast_actors::ids::{Epoch, InstanceId, RunKey};
+use runcast_actors::ids::{Epoch, InstanceId, RunKey, Seq};
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{CancelRequest, Claim, Lease, StoreError};
 use runcast_actors::run_view::RunStatus;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
-    QueryResult, QuerySelect, Value,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult,
+    QueryFilter, QueryResult, QuerySelect, Value,
 };
 
 use super::error::{broken, store_error};
@@ -39,6 +39,35 @@ fn claim_of(
         recorded_through: seq("recorded_through_seq", row.recorded_through_seq)?,
         archived_through: seq("archived_through_seq", row.archived_through_seq)?,
         cancel_requested: row.cancel_requested_at.is_some(),
+    })
+}
+
+/// Up to where the rows and the archive of a run are.
+pub(super) struct Checkpoints {
+    /// Status and trace entries up to here have rows.
+    pub(super) recorded: Seq,
+    /// Chunks up to here are archived.
+    pub(super) archived: Seq,
+}
+
+/// Locks the row of a run for its owner, until the transaction ends.
+pub(super) async fn lock_run(
+    store: &SqlStore,
+    transaction: &DatabaseTransaction,
+    run: &RunKey,
+    epoch: Epoch,
+) -> Result<Checkpoints, StoreError> {
+    let failed = |error| store_error(&error);
+    let sql = "UPDATE runs SET epoch = epoch WHERE tenant_id = $1 AND run_id = $2 AND epoch = $3 \
+         AND purged_at IS NULL RETURNING recorded_through_seq, archived_through_seq";
+    let values: Vec<Value> =
+        vec![run.tenant.as_str().into(), run.run.as_str().into(), i64::from(epoch.0).into()];
+    let row = transaction.query_one_raw(store.statement(sql, values)).await.map_err(failed)?;
+    let row = row.ok_or(StoreError::Fenced(epoch))?;
+    let column = |name: &str| seq(name, row.try_get("", name).map_err(failed)?);
+    Ok(Checkpoints {
+        recorded: column("recorded_through_seq")?,
+        archived: column("archived_through_seq")?,
     })
 }
 
@@ -117,36 +146,30 @@ pub(super) async fn renew(
 }
 
 pub(super) async fn leases(store: &SqlStore) -> Result<Vec<Lease>, StoreError> {
-    type Row = (String, String, Option<String>, i64, Option<i64>);
-    let given_back_early = Condition::all()
-        .add(runs::Column::Status.is_in(unfinished()))
-        .add(runs::Column::ClaimedAt.is_not_null());
-    let rows: Vec<Row> = runs::Entity::find()
-        .select_only()
-        .columns([
-            runs::Column::TenantId,
-            runs::Column::RunId,
-            runs::Column::Owner,
-            runs::Column::Epoch,
-            runs::Column::LeaseUntil,
-        ])
-        .filter(Condition::any().add(runs::Column::Owner.is_not_null()).add(given_back_early))
-        .into_tuple()
-        .all(&store.read)
-        .await
-        .map_err(|error| store_error(&error))?;
-    rows.into_iter()
-        .map(|(tenant, run, owner, raised, lease_until)| {
-            Ok(Lease {
-                run: run_key(&tenant, &run)?,
-                owner: owner
-                    .map(|name| name.parse().map_err(|error| broken("owner", error)))
-                    .transpose()?,
-                epoch: epoch(raised)?,
-                lease_until: lease_until.unwrap_or(0),
-            })
+    let failed = |error| store_error(&error);
+    // In two parts, each with an index that holds only its few rows.
+    let sql = "SELECT tenant_id, run_id, owner, epoch, lease_until FROM runs \
+         WHERE owner IS NOT NULL OR (status IN ($1, $2) AND claimed_at IS NOT NULL) \
+         UNION ALL \
+         SELECT tenant_id, run_id, owner, epoch, lease_until FROM runs \
+         WHERE owner IS NULL AND status NOT IN ($1, $2) AND (tenant_id, run_id) IN ( \
+             SELECT tenant_id, run_id FROM workflow_terminal_records WHERE state = 'live')";
+    let values: Vec<Value> = unfinished().into_iter().map(Value::from).collect();
+    let rows = store.read.query_all_raw(store.statement(sql, values)).await.map_err(failed)?;
+    let lease = |row: &QueryResult| {
+        let text = |name| row.try_get::<String>("", name).map_err(failed);
+        let owner: Option<String> = row.try_get("", "owner").map_err(failed)?;
+        let lease_until: Option<i64> = row.try_get("", "lease_until").map_err(failed)?;
+        Ok(Lease {
+            run: run_key(&text("tenant_id")?, &text("run_id")?)?,
+            owner: owner
+                .map(|name| name.parse().map_err(|error| broken("owner", error)))
+                .transpose()?,
+            epoch: epoch(row.try_get("", "epoch").map_err(failed)?)?,
+            lease_until: lease_until.unwrap_or(0),
         })
-        .collect()
+    };
+    rows.iter().map(lease).collect()
 }
 
 pub(super) async fn take_over(

@@ -9,7 +9,10 @@ mod lease;
 mod purge;
 mod query;
 mod record;
+mod recordings;
 mod rows;
+mod rows_of_archive;
+mod segments;
 mod submit;
 
 use std::path::Path;
@@ -17,10 +20,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runcast_actors::entry::Entry;
-use runcast_actors::ids::{Epoch, InstanceId, RunKey, Seq};
+use runcast_actors::ids::{Epoch, InstanceId, RunKey, Seq, StreamKey};
+use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{
-    Annotation, CancelRequest, Claim, Lease, Purged, RecordBatch, RunList, RunQuery, RunStore,
-    StoreError, StoredRun, Submission, Submitted, TraceQuery,
+    Annotation, ArchiveBatch, CancelRequest, Claim, Lease, ObjectKey, Purged, RecordBatch,
+    Recording, RecordingStore, RunList, RunQuery, RunStore, Segment, StoreError, StoredRun,
+    Submission, Submitted, TraceQuery,
 };
 use runcast_migrations::{MigrationStatus, Migrator, MigratorTrait};
 use sea_orm::{
@@ -60,7 +65,7 @@ pub struct MigrationState {
     pub applied: bool,
 }
 
-/// The port [`RunStore`] on a database.
+/// The ports [`RunStore`] and [`RecordingStore`] on a database.
 #[derive(Debug, Clone)]
 pub struct SqlStore {
     write: DatabaseConnection,
@@ -289,6 +294,69 @@ impl RunStore for SqlStore {
             answer.map(drop).map_err(|error| store_error(&error))
         };
         self.limited(asked).await
+    }
+}
+
+#[async_trait]
+impl RecordingStore for SqlStore {
+    async fn recordings(&self, run: &RunKey) -> Result<Vec<Recording>, StoreError> {
+        self.limited(recordings::recordings(self, run)).await
+    }
+
+    async fn recording(
+        &self,
+        run: &RunKey,
+        stream: &StreamKey,
+    ) -> Result<Option<Recording>, StoreError> {
+        self.limited(recordings::recording(self, run, stream)).await
+    }
+
+    async fn segments(
+        &self,
+        run: &RunKey,
+        stream: Option<&StreamKey>,
+        after: Seq,
+    ) -> Result<(Seq, Vec<Segment>), StoreError> {
+        self.limited(segments::segments(self, run, stream, after)).await
+    }
+
+    async fn archive(
+        &self,
+        run: &RunKey,
+        epoch: Epoch,
+        batch: ArchiveBatch,
+    ) -> Result<(), StoreError> {
+        self.limited(recordings::archive(self, run, epoch, &batch)).await
+    }
+
+    async fn finalise(
+        &self,
+        run: &RunKey,
+        epoch: Epoch,
+        recording: Recording,
+        whole: Option<Segment>,
+    ) -> Result<(), StoreError> {
+        self.limited(recordings::finalise(self, run, epoch, &recording, whole.as_ref())).await
+    }
+
+    async fn superseded(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ObjectKey>, StoreError> {
+        self.limited(segments::superseded(self, before, limit)).await
+    }
+
+    async fn forget_superseded(&self, objects: &[ObjectKey]) -> Result<(), StoreError> {
+        self.limited(segments::forget_superseded(self, objects)).await
+    }
+
+    async fn expired(&self, before: Timestamp, limit: u32) -> Result<Vec<RunKey>, StoreError> {
+        self.limited(recordings::expired(self, before, limit)).await
+    }
+
+    async fn expire(&self, run: &RunKey) -> Result<(), StoreError> {
+        self.limited(recordings::expire(self, run)).await
     }
 }
 

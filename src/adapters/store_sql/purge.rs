@@ -16,7 +16,9 @@ pub(super) async fn purge(store: &SqlStore, run: &RunKey) -> Result<Purged, Stor
     let forget = "UPDATE runs SET purged_at = $3, spec = NULL, workflow_id = NULL, name = NULL, \
          labels = '{}', metadata = '{}', links = '[]', failure = NULL \
          WHERE tenant_id = $1 AND run_id = $2 AND purged_at IS NULL AND owner IS NULL \
-         AND status NOT IN ('QUEUED', 'RUNNING')";
+         AND status NOT IN ('QUEUED', 'RUNNING') AND NOT EXISTS ( \
+             SELECT 1 FROM workflow_terminal_records \
+             WHERE tenant_id = $1 AND run_id = $2 AND state = 'live')";
     let transaction = store.begin_write().await?;
     let forgotten =
         transaction.execute_raw(store.statement(forget, values)).await.map_err(failed)?;
@@ -28,7 +30,9 @@ pub(super) async fn purge(store: &SqlStore, run: &RunKey) -> Result<Purged, Stor
             Some(_) => Purged::Running,
         });
     }
-    for table in ["nodes", "workflow_traces", "run_labels"] {
+    let tables =
+        ["archive_segments", "workflow_terminal_records", "nodes", "workflow_traces", "run_labels"];
+    for table in tables {
         let sql = format!("DELETE FROM {table} WHERE tenant_id = $1 AND run_id = $2");
         transaction.execute_raw(store.statement(sql, key.clone())).await.map_err(failed)?;
     }

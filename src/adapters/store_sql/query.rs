@@ -9,9 +9,9 @@ use sea_orm::{
     QuerySelect, QueryTrait, Select,
 };
 
-use super::SqlStore;
 use super::error::{broken, store_error};
 use super::rows::{from_json, run_view, seq, seq_column, stored_run, word};
+use super::{SqlStore, recordings};
 use crate::entities::{nodes, run_labels, runs, workflow_traces};
 
 /// `kind` of a `status` entry.
@@ -56,7 +56,9 @@ pub(super) async fn with_nodes<C: ConnectionTrait>(
         .all(connection)
         .await
         .map_err(|error| store_error(&error))?;
-    stored_run(row, &node_rows)
+    let run = row.run_id.as_str();
+    let counted = recordings::counts(connection, &row.tenant_id, [run]).await?;
+    stored_run(row, &node_rows, counted.get(run).copied().unwrap_or_default())
 }
 
 pub(super) async fn list(store: &SqlStore, query: &RunQuery) -> Result<RunList, StoreError> {
@@ -98,7 +100,12 @@ pub(super) async fn list(store: &SqlStore, query: &RunQuery) -> Result<RunList, 
         .await
         .map_err(|error| store_error(&error))?;
     let page_len = found.len().min(limit as usize);
-    let runs = found[..page_len].iter().map(run_view).collect::<Result<Vec<_>, _>>()?;
+    let page = &found[..page_len];
+    let keys = page.iter().map(|row| row.run_id.as_str());
+    let counted = recordings::counts(&store.read, query.tenant.as_str(), keys).await?;
+    let recordings_of = |row: &runs::Model| counted.get(&row.run_id).copied().unwrap_or_default();
+    let runs =
+        page.iter().map(|row| run_view(row, recordings_of(row))).collect::<Result<Vec<_>, _>>()?;
     let next = (found.len() > page_len)
         .then(|| runs.last())
         .flatten()

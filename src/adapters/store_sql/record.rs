@@ -11,8 +11,8 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, Iterable, Value};
 
 use super::error::store_error;
-use super::rows::{json, node_row, seq, seq_column, word};
-use super::{ROWS_PER_STATEMENT, SqlStore, query};
+use super::rows::{json, node_row, seq_column, word};
+use super::{ROWS_PER_STATEMENT, SqlStore, lease, query};
 use crate::entities::{nodes, workflow_traces};
 
 pub(super) async fn record(
@@ -22,7 +22,7 @@ pub(super) async fn record(
     batch: &RecordBatch,
 ) -> Result<(), StoreError> {
     let transaction = store.begin_write().await?;
-    let recorded = lock_run(store, &transaction, run, epoch).await?;
+    let recorded = lease::lock_run(store, &transaction, run, epoch).await?.recorded;
     let new: Vec<&Entry> =
         batch.entries.iter().map(AsRef::as_ref).filter(|entry| entry.seq > recorded).collect();
     let rows: Vec<_> = new.iter().filter_map(|entry| trace_row(run, entry)).collect();
@@ -45,23 +45,6 @@ fn status_of(entry: &Entry) -> Option<&StatusChange> {
         Body::Status(change) => Some(change),
         _ => None,
     }
-}
-
-/// Locks the row for its owner and tells where the checkpoint stands.
-async fn lock_run(
-    store: &SqlStore,
-    transaction: &DatabaseTransaction,
-    run: &RunKey,
-    epoch: Epoch,
-) -> Result<Seq, StoreError> {
-    let failed = |error| store_error(&error);
-    let sql = "UPDATE runs SET epoch = epoch WHERE tenant_id = $1 AND run_id = $2 AND epoch = $3 \
-         AND purged_at IS NULL RETURNING recorded_through_seq";
-    let values: Vec<Value> =
-        vec![run.tenant.as_str().into(), run.run.as_str().into(), i64::from(epoch.0).into()];
-    let row = transaction.query_one_raw(store.statement(sql, values)).await.map_err(failed)?;
-    let row = row.ok_or(StoreError::Fenced(epoch))?;
-    seq("recorded_through_seq", row.try_get("", "recorded_through_seq").map_err(failed)?)
 }
 
 async fn move_checkpoint(

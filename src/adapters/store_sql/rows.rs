@@ -28,18 +28,28 @@ pub(super) fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> Result
     serde_json::from_str(text).map_err(|error| broken(column, error))
 }
 
-fn from_word<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreError> {
+/// Reads what [`word`] wrote.
+pub(super) fn from_word<T: DeserializeOwned>(column: &str, text: &str) -> Result<T, StoreError> {
     serde_json::from_value(text.into()).map_err(|error| broken(column, error))
 }
 
-fn number<T: TryFrom<i64>>(column: &str, value: impl Into<i64>) -> Result<T, StoreError> {
+/// A number as the database gives it back.
+pub(super) fn number<T: TryFrom<i64>>(
+    column: &str,
+    value: impl Into<i64>,
+) -> Result<T, StoreError> {
     let value = value.into();
     T::try_from(value).map_err(|_| broken(column, value))
 }
 
+/// A count as the database keeps it.
+pub(super) fn big(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// A position as the database keeps it.
 pub(super) fn seq_column(seq: Seq) -> i64 {
-    i64::try_from(seq.0).unwrap_or(i64::MAX)
+    big(seq.0)
 }
 
 /// A position as the database gives it back.
@@ -61,7 +71,10 @@ pub(super) fn run_key(tenant: &str, run: &str) -> Result<RunKey, StoreError> {
 }
 
 /// A run without nodes.
-pub(super) fn run_view(row: &runs::Model) -> Result<RunView, StoreError> {
+pub(super) fn run_view(
+    row: &runs::Model,
+    recordings: RecordingCounts,
+) -> Result<RunView, StoreError> {
     let key = run_key(&row.tenant_id, &row.run_id)?;
     Ok(RunView {
         run_id: key.run,
@@ -79,7 +92,7 @@ pub(super) fn run_view(row: &runs::Model) -> Result<RunView, StoreError> {
         progress: from_json("progress", &row.progress)?,
         last_seq: seq("recorded_through_seq", row.recorded_through_seq)?,
         epoch: epoch(row.epoch)?,
-        recordings: RecordingCounts::default(),
+        recordings,
         nodes: None,
     })
 }
@@ -88,8 +101,9 @@ pub(super) fn run_view(row: &runs::Model) -> Result<RunView, StoreError> {
 pub(super) fn stored_run(
     row: &runs::Model,
     node_rows: &[nodes::Model],
+    recordings: RecordingCounts,
 ) -> Result<StoredRun, StoreError> {
-    let mut view = run_view(row)?;
+    let mut view = run_view(row, recordings)?;
     view.nodes = Some(node_rows.iter().map(node_view).collect::<Result<_, _>>()?);
     let spec = match &row.spec {
         Some(text) => from_json("spec", text)?,

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use runcast_actors::ports::{RunStore, StoreError, Submitted};
+use runcast_actors::testing::recordings_conformance;
 use runcast_actors::testing::store_conformance::{check, run_key, submission};
 use sea_orm::{ConnectionTrait, Database};
 
@@ -30,6 +31,20 @@ async fn it_keeps_the_contract_of_the_port() {
             let store = SqlStore::connect(settings).await.expect("connected");
             store.migrate_up().await.expect("migrated");
             Arc::new(store) as Arc<dyn RunStore>
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_keeps_the_contract_of_recordings() {
+    let folder = tempfile::tempdir().expect("a folder");
+    recordings_conformance::check(|number| {
+        let settings = settings(folder.path(), &number.to_string());
+        async move {
+            let store = SqlStore::connect(settings).await.expect("connected");
+            store.migrate_up().await.expect("migrated");
+            Arc::new(store)
         }
     })
     .await;
