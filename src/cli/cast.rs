@@ -66,11 +66,9 @@ impl Format {
 
 pub(super) async fn execute(args: CastArgs) -> anyhow::Result<ExitCode> {
     let client = ApiClient::new(&args.connection)?;
-    let format = args
-        .format
-        .unwrap_or_else(|| args.output.as_deref().map_or(Format::Cast, Format::of_name));
-    let mut query =
-        vec![("format", format.as_str().to_owned()), ("version", args.version.clone())];
+    let format =
+        args.format.unwrap_or_else(|| args.output.as_deref().map_or(Format::Cast, Format::of_name));
+    let mut query = vec![("format", format.as_str().to_owned()), ("version", args.version.clone())];
     query.extend(args.stream.clone().map(|stream| ("stream", stream)));
     if args.follow {
         query.push(("follow", "true".to_owned()));

@@ -81,7 +81,8 @@ mod tests {
     fn plain_and_compressed_files_are_read_alike() {
         let folder = tempfile::tempdir().unwrap();
         let text = "{\"version\":3}\n[0.1, \"o\", \"größe\"]\r\n\n[0.2, \"o\", \"end\"]";
-        let expected: Vec<&str> = text.split('\n').map(|line| line.trim_end_matches('\r')).collect();
+        let expected: Vec<&str> =
+            text.split('\n').map(|line| line.trim_end_matches('\r')).collect();
         let plain = folder.path().join("a.cast");
         std::fs::write(&plain, text).unwrap();
         assert_eq!(lines(&plain).unwrap(), expected);

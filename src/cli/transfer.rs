@@ -78,9 +78,7 @@ impl PartFile {
     }
 
     fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.output
-            .write_all(bytes)
-            .with_context(|| format!("writing {}", self.part.display()))
+        self.output.write_all(bytes).with_context(|| format!("writing {}", self.part.display()))
     }
 
     fn finish(mut self) -> anyhow::Result<()> {

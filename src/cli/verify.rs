@@ -135,8 +135,8 @@ fn check_file(path: &Path) -> anyhow::Result<Checked> {
     };
     match verifier.finish() {
         Verdict::Complete { chunks, bytes, sha256 } => {
-            checked.state = "complete".to_owned();
-            (checked.chunks, checked.bytes, checked.sha256) = (chunks, bytes, sha256);
+            let state = "complete".to_owned();
+            checked = Checked { state, chunks, bytes, sha256, ..checked };
         }
         Verdict::Incomplete(defect) => checked.problems.push(defect.to_string()),
         Verdict::NotOurs => {
@@ -189,8 +189,7 @@ impl Check {
         for node in nodes.iter().filter(|node| only.is_none_or(|only| node.node_ref == *only)) {
             for stream in &node.streams {
                 let mut rows = rows.iter();
-                let row =
-                    rows.find(|row| row.node_ref == node.node_ref && row.stream == *stream);
+                let row = rows.find(|row| row.node_ref == node.node_ref && row.stream == *stream);
                 let totals = node.totals.iter().find(|totals| totals.stream == *stream);
                 let totals = totals.map(|totals| &totals.totals);
                 checked.push(self.stream(&node.node_ref, *stream, row, totals).await?);
@@ -206,10 +205,8 @@ impl Check {
         loop {
             let path = format!("/runs/{}/recordings", self.run);
             let rows: Rows = self.client.get(&path, &[]).await?;
-            let view: RunView =
-                self.client.get(&format!("/runs/{}", self.run), &[]).await?;
-            let streams: usize =
-                view.nodes.iter().flatten().map(|node| node.streams.len()).sum();
+            let view: RunView = self.client.get(&format!("/runs/{}", self.run), &[]).await?;
+            let streams: usize = view.nodes.iter().flatten().map(|node| node.streams.len()).sum();
             let is_final = rows.recordings.len() >= streams
                 && rows.recordings.iter().all(|row| row.state != "live");
             if is_final || !has_ended || Instant::now() >= deadline {
@@ -392,8 +389,7 @@ mod tests {
         };
         let last = Some(&right);
         assert!(told(&good, Some(&row()), &right, last).is_empty());
-        let incomplete =
-            Row { state: "incomplete".into(), reason: Some("gap".into()), ..row() };
+        let incomplete = Row { state: "incomplete".into(), reason: Some("gap".into()), ..row() };
         let cases = [
             (told(&checked(9, "ab"), Some(&row()), &right, last), "9 bytes instead of 10"),
             (told(&checked(10, "cd"), Some(&row()), &right, last), "sha256 cd instead of ab"),

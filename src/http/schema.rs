@@ -372,10 +372,6 @@ words!(
     ChunkKind, "lowercase", [Output, Input, Resize, Marker, Gap, Exit]
 );
 words!(
-    /// How a recording is written.
-    CastFormat, "lowercase", [Cast, Txt, Raw]
-);
-words!(
     /// Where a page was read.
     Source, "lowercase", [Hot, Archive, Mixed]
 );

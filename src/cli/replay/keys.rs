@@ -56,7 +56,9 @@ impl KeyParser {
             }
             (State::Escape, b'[' | b'O') => State::Control,
             (State::Escape, b'P' | b']' | b'X' | b'^' | b'_') => State::Text,
-            (State::Escape, _) | (State::Control, b'@'..=b'~') | (State::Text, BEL) => State::Ground,
+            (State::Escape, _) | (State::Control, b'@'..=b'~') | (State::Text, BEL) => {
+                State::Ground
+            }
             (State::Control, _) => State::Control,
             (State::Text, _) => State::Text,
         };

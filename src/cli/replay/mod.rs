@@ -120,8 +120,7 @@ pub(super) async fn execute(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         Ok(()) => player.play(&mut source).await,
         Err(error) => Err(error.into()),
     };
-    let notes = player.finish();
-    for note in notes {
+    for note in player.finish() {
         eprintln!("{note}");
     }
     match played? {
@@ -200,14 +199,13 @@ impl Player {
                 }
             };
             match self.first(wait).await {
-                First::Came(()) => {}
                 First::Key(Key::Quit) => return Ended::ByTheViewer,
                 First::Key(Key::Pause) => self.clock.toggle_pause(Instant::now()),
                 First::Key(Key::Step) if self.clock.is_paused() => {
                     self.clock.jump(place, Instant::now());
                     return Ended::Itself;
                 }
-                First::Key(Key::Step) => {}
+                First::Came(()) | First::Key(Key::Step) => {}
             }
         }
     }
@@ -278,9 +276,10 @@ mod tests {
         ] {
             assert_eq!(parse_time(text), Ok(Duration::from_secs_f64(secs)), "{text}");
         }
-        for text in
-            ["", "x", "-1", "1:99", "1:60", "1:2:3:4", ":", "1h90m", "3s1h", "1m5", "1e3", "inf", "s"]
-        {
+        for text in [
+            "", "x", "-1", "1:99", "1:60", "1:2:3:4", ":", "1h90m", "3s1h", "1m5", "1e3", "inf",
+            "s",
+        ] {
             assert!(parse_time(text).is_err(), "{text}");
         }
     }

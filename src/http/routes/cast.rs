@@ -51,7 +51,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     params(
         ("runId" = String, Path, description = "The run"),
         ("nodeRef" = String, Path, description = "The node"),
-        ("format" = Option<schema::CastFormat>, Query, description = "cast, txt (lines) or raw (exact bytes); else cast"),
+        ("format" = Option<String>, Query, description = "cast, txt (lines) or raw (exact bytes); else cast"),
         ("version" = Option<u8>, Query, description = "Of the asciicast: 3 or 2, else 3"),
         ("stream" = Option<String>, Query, description = "pty, stdout, stderr, or all by order of `seq`, which is the default"),
         ("follow" = Option<bool>, Query, description = "Goes on until the node has ended"),
@@ -67,12 +67,11 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
 )]
 pub(crate) async fn get_cast(
     api: web::Data<Api>,
-    streaming: web::Data<Streaming>,
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let asked = Asked::of(&api, &caller, &request).await?;
-    asked.answer(&api, &streaming, &caller, &request).await
+    asked.answer(&api, &caller, &request).await
 }
 
 /// What a download would be, without its body.
@@ -81,7 +80,7 @@ pub(crate) async fn get_cast(
     params(
         ("runId" = String, Path, description = "The run"),
         ("nodeRef" = String, Path, description = "The node"),
-        ("format" = Option<schema::CastFormat>, Query, description = "As for GET"),
+        ("format" = Option<String>, Query, description = "As for GET"),
         ("version" = Option<u8>, Query, description = "As for GET"),
         ("stream" = Option<String>, Query, description = "As for GET"),
         ("follow" = Option<bool>, Query, description = "As for GET"),
@@ -90,11 +89,10 @@ pub(crate) async fn get_cast(
 )]
 pub(crate) async fn head_cast(
     api: web::Data<Api>,
-    streaming: web::Data<Streaming>,
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    get_cast(api, streaming, caller, request).await.map(without_body)
+    get_cast(api, caller, request).await.map(without_body)
 }
 
 /// The same headers, the length included; nothing is pulled.
@@ -150,26 +148,21 @@ impl Asked {
         };
         let rows = api.recordings.recordings(&run).await?;
         let row = |stream: &StreamName| {
-            rows.iter()
-                .find(|row| row.stream.stream == *stream && row.stream.node_ref == node_ref)
+            rows.iter().find(|row| row.stream.stream == *stream && row.stream.node_ref == node_ref)
         };
         if streams.iter().filter_map(row).any(|row: &Recording| row.purged_at.is_some()) {
             let message = format!("the recording of `{node_ref}` was removed, as its time is over");
             return Err(ApiError::new(ErrorCode::Gone, message));
         }
         let has_nothing = node.streams.is_empty() && node.status.is_terminal();
-        let recorded = if has_nothing {
-            Recorded::of([])
-        } else {
-            Recorded::of(streams.iter().map(row))
-        };
+        let recorded =
+            if has_nothing { Recorded::of([]) } else { Recorded::of(streams.iter().map(row)) };
         Ok(Self { run, view, node, streams, format, version, follow, recorded })
     }
 
     async fn answer(
         self,
         api: &web::Data<Api>,
-        streaming: &Streaming,
         caller: &Caller,
         request: &HttpRequest,
     ) -> Result<HttpResponse, ApiError> {
@@ -180,7 +173,8 @@ impl Asked {
             return Ok(self.head(StatusCode::NOT_MODIFIED, Some(etag)).finish());
         }
         let Some(etag) = etag else {
-            let follow = self.follow.then(|| self.following(api, streaming, caller));
+            let follow =
+                if self.follow { Some(self.following(api, caller, request)?) } else { None };
             let mut head = self.head(StatusCode::OK, None);
             let export = self.export(api, StreamPlace::default(), ByteWindow::ALL, follow).await?;
             return Ok(head.streaming(pieces(export)));
@@ -230,8 +224,10 @@ impl Asked {
     }
 
     fn stream_keys(&self) -> Vec<StreamKey> {
-        let key =
-            |stream: &StreamName| StreamKey { node_ref: self.node.node_ref.clone(), stream: *stream };
+        let key = |stream: &StreamName| StreamKey {
+            node_ref: self.node.node_ref.clone(),
+            stream: *stream,
+        };
         self.streams.iter().map(key).collect()
     }
 
@@ -279,12 +275,20 @@ impl Asked {
         }
     }
 
-    fn following(&self, api: &web::Data<Api>, streaming: &Streaming, caller: &Caller) -> Follow {
+    fn following(
+        &self,
+        api: &web::Data<Api>,
+        caller: &Caller,
+        request: &HttpRequest,
+    ) -> Result<Follow, ApiError> {
+        let streaming = request
+            .app_data::<web::Data<Streaming>>()
+            .ok_or_else(|| ApiError::internal("nothing tells streams when the service stops"))?;
         let expires_at = caller.expires_at.map(|at| {
             let micros = at.0.saturating_sub(Timestamp::now().0);
             Instant::now() + Duration::from_micros(u64::try_from(micros).unwrap_or(0))
         });
-        Follow {
+        Ok(Follow {
             api: api.clone(),
             run: self.run.clone(),
             node_ref: self.node.node_ref.clone(),
@@ -292,7 +296,7 @@ impl Asked {
             closing: streaming.closing.clone(),
             expires_at,
             looked_at: None,
-        }
+        })
     }
 
     fn head(&self, status: StatusCode, etag: Option<&EntityTag>) -> HttpResponseBuilder {
@@ -318,8 +322,8 @@ impl Asked {
 fn beyond(request: &HttpRequest, length: u64) -> HttpResponse {
     let message = format!("the recording has {length} bytes");
     let id = RequestId::of_request(request);
-    let mut response = ApiError::invalid("Range", message)
-        .respond(id.as_ref().map_or("", RequestId::as_str));
+    let mut response =
+        ApiError::invalid("Range", message).respond(id.as_ref().map_or("", RequestId::as_str));
     *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
     if let Ok(value) = HeaderValue::from_str(&format!("bytes */{length}")) {
         response.headers_mut().insert(CONTENT_RANGE, value);
@@ -339,3 +343,7 @@ fn pieces(export: Export) -> impl futures_util::Stream<Item = Result<Bytes, acti
         }
     })
 }
+
+#[cfg(test)]
+#[path = "cast_tests.rs"]
+mod tests;
