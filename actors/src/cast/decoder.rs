@@ -33,8 +33,8 @@ pub fn decode_frame(text: &[u8], stream: &StreamKey) -> Result<Vec<Arc<Entry>>, 
 #[derive(Debug)]
 pub struct EventDecoder {
     stream: StreamKey,
-    /// What the recording says of itself.
-    told_stream: Option<StreamName>,
+    /// True until a file has told which stream it is.
+    adopts_stream: bool,
     origin: Option<Arc<str>>,
     runner_kind: RunnerKind,
     at_us: Option<u64>,
@@ -104,7 +104,7 @@ impl EventDecoder {
     pub fn new(stream: StreamKey) -> Self {
         Self {
             stream,
-            told_stream: None,
+            adopts_stream: false,
             origin: None,
             runner_kind: RunnerKind::default(),
             at_us: None,
@@ -116,15 +116,16 @@ impl EventDecoder {
 
     /// Of a file that says itself which stream it is; its entries have the `nodeRef` of `stream`.
     pub(super) fn of_file(stream: StreamKey) -> Self {
-        Self { told_stream: Some(stream.stream), ..Self::new(stream) }
+        Self { adopts_stream: true, ..Self::new(stream) }
     }
 
     /// Reads the next line, without its line feed; gives the entry that it completes.
     pub fn push_line(&mut self, line: &str) -> Result<Option<Entry>, CastError> {
         self.line += 1;
         match line.as_bytes().first() {
-            // The header, or nothing.
-            None | Some(b'{') => Ok(None),
+            None => Ok(None),
+            // The header.
+            Some(b'{') if self.line == 1 => Ok(None),
             Some(b'#') => self.comment(line[1..].trim_start()),
             Some(_) => self.event(line).map(Some),
         }
@@ -190,19 +191,17 @@ impl EventDecoder {
         };
         let recorded_at = Timestamp(recorded_us);
         let about = About { seq, index, recorded_at, delta_us, exactness, end: comment.m };
-        match comment.gap {
-            Some(data) => self.entry(&about, ChunkKind::Gap(data)).map(Some),
-            None => {
-                self.about = Some(about);
-                Ok(None)
-            }
+        if let Some(data) = comment.gap {
+            return self.entry(&about, ChunkKind::Gap(data)).map(Some);
         }
+        self.about = Some(about);
+        Ok(None)
     }
 
     fn learn_stream(&mut self, found: StreamName) -> Result<(), CastError> {
         let expected = self.stream.stream;
         // A file tells its stream once; frames tell it again.
-        if self.told_stream.take().is_some() {
+        if std::mem::take(&mut self.adopts_stream) {
             self.stream.stream = found;
         } else if found != expected {
             return Err(CastError::Stream { expected, found });

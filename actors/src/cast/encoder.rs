@@ -13,16 +13,12 @@ use crate::ids::{Seq, StreamKey};
 pub struct StreamEncoder {
     stream: StreamKey,
     state: EncoderState,
-    open: Option<OpenFrame>,
+    /// The frame that is being written; where it ends is told at its end.
+    open: Option<FrameInfo>,
     text: Vec<u8>,
+    max_frame_text: usize,
     frames: Vec<FrameInfo>,
     compressed: Vec<u8>,
-}
-
-/// The frame that is being written; its offset, length and text length come with its end.
-#[derive(Debug)]
-struct OpenFrame {
-    info: FrameInfo,
 }
 
 /// What was pushed between two cuts.
@@ -47,9 +43,16 @@ impl StreamEncoder {
             state,
             open: None,
             text: Vec::new(),
+            max_frame_text: MAX_FRAME_TEXT,
             frames: Vec::new(),
             compressed: Vec::new(),
         }
+    }
+
+    /// With frames of another size.
+    #[cfg(test)]
+    pub(super) fn with_frames_of(self, max_frame_text: usize) -> Self {
+        Self { max_frame_text, ..self }
     }
 
     /// Writes the next chunk. One that was written before changes nothing; missing ones before it become
@@ -72,15 +75,18 @@ impl StreamEncoder {
         }
         let start = self.text.len();
         self.state.lines.write_chunk(&mut self.text, seq, chunk);
-        if self.open.is_some() && self.text.len() > MAX_FRAME_TEXT {
+        if self.open.is_some() && self.text.len() > self.max_frame_text {
             let event = self.text.split_off(start);
             self.text.truncate(before);
             self.end_frame();
             self.state.lines.begin_frame(&mut self.text, chunk);
             self.text.extend_from_slice(&event);
         }
-        let frame = self.open.get_or_insert_with(|| OpenFrame::beginning(seq, chunk, first_byte));
-        frame.reach(seq, chunk, log_bytes);
+        let frame = self.open.get_or_insert_with(|| beginning(seq, chunk, first_byte));
+        frame.last_seq = seq;
+        frame.last_chunk = chunk.index;
+        frame.end_ms = frame.end_ms.max(chunk.at_us.div_ceil(1000));
+        frame.log_bytes = log_bytes;
     }
 
     /// Bytes that it holds: compressed frames and text of the open one.
@@ -111,7 +117,7 @@ impl StreamEncoder {
     }
 
     fn end_frame(&mut self) {
-        let Some(OpenFrame { mut info }) = self.open.take() else { return };
+        let Some(mut info) = self.open.take() else { return };
         let frame = compress(&self.text);
         info.offset = self.compressed.len() as u64;
         info.length = frame.len() as u64;
@@ -119,33 +125,24 @@ impl StreamEncoder {
         self.frames.push(info);
         self.compressed.extend_from_slice(&frame);
         self.text.clear();
+        // A single long event must not be paid for until the next cut.
+        self.text.shrink_to(2 * MAX_FRAME_TEXT);
     }
 }
 
-impl OpenFrame {
-    fn beginning(seq: Seq, chunk: &Chunk, first_byte: u64) -> Self {
-        let start_ms = chunk.at_us / 1000;
-        Self {
-            info: FrameInfo {
-                first_seq: seq,
-                last_seq: seq,
-                first_chunk: chunk.index,
-                last_chunk: chunk.index,
-                start_ms,
-                end_ms: start_ms,
-                offset: 0,
-                length: 0,
-                first_byte,
-                text_length: 0,
-                log_bytes: 0,
-            },
-        }
-    }
-
-    fn reach(&mut self, seq: Seq, chunk: &Chunk, log_bytes: u64) {
-        self.info.last_seq = seq;
-        self.info.last_chunk = chunk.index;
-        self.info.end_ms = self.info.end_ms.max(chunk.at_us.div_ceil(1000));
-        self.info.log_bytes = log_bytes;
+fn beginning(seq: Seq, chunk: &Chunk, first_byte: u64) -> FrameInfo {
+    let start_ms = chunk.at_us / 1000;
+    FrameInfo {
+        first_seq: seq,
+        last_seq: seq,
+        first_chunk: chunk.index,
+        last_chunk: chunk.index,
+        start_ms,
+        end_ms: start_ms,
+        offset: 0,
+        length: 0,
+        first_byte,
+        text_length: 0,
+        log_bytes: 0,
     }
 }

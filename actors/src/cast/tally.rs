@@ -38,7 +38,7 @@ pub enum Defect {
         bytes: u64,
     },
     /// Chunks are missing.
-    #[error("chunks {first} to {last} are missing{}", and_other_holes(.others))]
+    #[error("chunks {first} to {last} are missing{}", and_other_holes(*.others))]
     Missing {
         /// The first chunk of the first hole.
         first: ChunkIndex,
@@ -81,8 +81,8 @@ pub enum Defect {
     },
 }
 
-fn and_other_holes(others: &u64) -> String {
-    if *others == 0 { String::new() } else { format!(", and there are {others} other holes") }
+fn and_other_holes(others: u64) -> String {
+    if others == 0 { String::new() } else { format!(", and there are {others} other holes") }
 }
 
 impl Tally {

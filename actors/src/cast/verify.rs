@@ -12,7 +12,7 @@ use crate::ids::{StreamKey, StreamName};
 pub struct Verifier {
     decoder: EventDecoder,
     tally: Tally,
-    /// Set by the first event that no comment told of, if there was none of ours before it.
+    /// True if it has another version, or its first event has no comment of ours.
     is_foreign: bool,
 }
 
@@ -52,16 +52,17 @@ impl Verifier {
     /// Reads the next line, without its line feed; gives the entry that it completes, whose `nodeRef` is
     /// `file`, as files do not tell it. An error means that the file is damaged.
     pub fn push_line(&mut self, line: &str) -> Result<Option<Entry>, CastError> {
+        if self.is_foreign {
+            return Ok(None);
+        }
         if self.decoder.line() == 0 {
             let refused = |problem| CastError::Line { line: 1, problem };
             let (version, _) = CastHeader::parse(line).map_err(refused)?;
             self.is_foreign = version != 3;
         }
-        let is_event = line.starts_with('[');
-        if is_event && self.tally.chunks() == 0 && !self.decoder.expects_event() {
+        let is_untold = line.starts_with('[') && !self.decoder.expects_event();
+        if is_untold && self.tally.chunks() == 0 {
             self.is_foreign = true;
-        }
-        if self.is_foreign {
             return Ok(None);
         }
         let entry = self.decoder.push_line(line)?;
