@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::rt::System;
 use actix_web::{App, HttpServer, web};
 use anyhow::{Context as _, bail};
+use runcast_actors::archive::Archive;
 use runcast_actors::flow::permits::CaptureBudget;
 use runcast_actors::history::History;
 use runcast_actors::kernel::{
@@ -15,15 +16,18 @@ use runcast_actors::kernel::{
 };
 use runcast_actors::local_run_control::LocalRunControl;
 use runcast_actors::ports::{LogHealth, RecordingStore, RunLog, RunStore, Runner};
+use runcast_actors::roles::archivist::ArchiveSettings;
 use runcast_actors::roles::broker::Brokers;
 use runcast_actors::roles::lease_keeper::{LeaseKeeper, TakeOver};
 use runcast_actors::roles::node::CaptureSettings;
 use runcast_actors::roles::owner::Service;
+use runcast_actors::roles::reaper::{Reaper, Retention};
 use runcast_actors::roles::run_manager::RunManager;
 use runcast_actors::roles::screen::Screens;
 use tokio::sync::{Semaphore, watch};
 
 use crate::adapters::log_fjall::{FjallLog, FjallLogSettings};
+use crate::adapters::objects_directory::DirectoryObjects;
 use crate::adapters::process_guard::{GuardCommand, ProcessGuard};
 use crate::adapters::process_guard_main::DEFAULT_GRACE;
 use crate::adapters::process_spawner::ProcessSpawner;
@@ -135,6 +139,11 @@ pub async fn run(
     let store = Arc::new(store);
     let recordings: Arc<dyn RecordingStore> = store.clone();
     let store: Arc<dyn RunStore> = store;
+    let archive_dir = settings.archive_dir();
+    let objects = DirectoryObjects::open(&archive_dir)
+        .with_context(|| format!("the archive {} cannot be used", archive_dir.display()))?;
+    let archive =
+        Arc::new(Archive::new(Arc::new(objects), recordings.clone(), settings.archive.cache_bytes));
     let log = FjallLog::open(log_settings(&settings)?).context("the log cannot be opened")?;
     let moved_aside = log.moved_aside();
     if let Some(path) = &moved_aside {
@@ -148,7 +157,9 @@ pub async fn run(
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let arbiters = Arc::new(ArbiterPool::new(threads, "runs")?);
     let painters = Arc::new(ArbiterPool::with_thread_start(1, "screens", lower_priority)?);
-    let history = History::new(log.clone(), store.clone());
+    let archivers = Arc::new(ArbiterPool::with_thread_start(1, "archive", lower_priority)?);
+    let history = History::new(log.clone(), store.clone(), archive);
+    let retention = retention(&settings);
     let (health, log_health) = watch::channel(log.health());
     let screens = Screens::new(history.clone(), painters.clone(), observers.clone(), root.clone());
     let service = Arc::new(Service {
@@ -167,6 +178,12 @@ pub async fn run(
         capture: capture_settings(&settings)?,
         max_bytes_per_run: settings.log.max_bytes_per_run,
         lease: Duration::from_secs(settings.lease.ttl_secs),
+        archivers: archivers.clone(),
+        archiving: ArchiveSettings {
+            segment_bytes: settings.archive.segment_bytes,
+            flush_interval: Duration::from_millis(settings.archive.flush_interval_ms),
+        },
+        hot_min: retention.hot_min,
     });
     let follow_health = log.clone();
     core.spawn_task("LogHealth", RestartPolicy::Never, &arbiters.pick(0), move |child| {
@@ -196,6 +213,14 @@ pub async fn run(
     });
     let policy = RestartPolicy::OnFault(Backoff::default());
     core.spawn_follower("LeaseKeeper", policy, &arbiters.pick(1), move |_| keeper.clone().keep());
+
+    let reaper = Arc::new(Reaper {
+        log: log.clone(),
+        store: store.clone(),
+        history: history.clone(),
+        retention,
+    });
+    core.spawn_follower("Reaper", policy, &archivers.pick(0), move |_| reaper.clone().look());
 
     let window_bytes = bytes(settings.sse.window_bytes)?;
     let brokers = Brokers::new(
@@ -306,6 +331,16 @@ fn log_settings(settings: &Settings) -> anyhow::Result<FjallLogSettings> {
     })
 }
 
+fn retention(settings: &Settings) -> Retention {
+    const DAY: u64 = 24 * 60 * 60;
+    let days = settings.retention.recordings_days;
+    Retention {
+        hot_min: Duration::from_secs(settings.retention.hot_min_secs),
+        superseded: Duration::from_secs(settings.archive.delete_after_secs),
+        recordings: (days > 0).then(|| Duration::from_secs(u64::from(days) * DAY)),
+    }
+}
+
 fn capture_settings(settings: &Settings) -> anyhow::Result<CaptureSettings> {
     Ok(CaptureSettings {
         in_flight_bytes: bytes(settings.capture.in_flight_bytes)?,
@@ -387,11 +422,11 @@ async fn watch_log(
     }
 }
 
-/// Screens may lag; what captures and sends may not.
+/// Screens and archives may lag; what captures and sends may not.
 fn lower_priority() {
     // On Linux the priority is the thread's own.
     if let Err(error) = rustix::process::setpriority_process(None, 19) {
-        tracing::warn!(%error, "the screens run at normal priority");
+        tracing::warn!(%error, "screens and archives run at normal priority");
     }
 }
 

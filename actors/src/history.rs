@@ -1,21 +1,26 @@
 //! The history of a run behind one function with one cursor, wherever its pieces are kept.
 //!
-//! Entries come from the log. What the log does not hold any more is looked for among the recorded
-//! rows, which have every `status` and `trace`; what exists nowhere is told as a [`Gap`], never left out.
+//! Entries come from the log. What the log does not hold any more is looked for among the recorded rows,
+//! which have every `status` and `trace`, and in the archive, which has every chunk; what exists nowhere
+//! is told as a [`Gap`], never left out.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::archive::{Archive, ArchiveError, BlockCache, is_of};
 use crate::entry::{Body, Entry, TraceKind};
 use crate::ids::{ChunkIndex, RunKey, Seq, StreamKey};
 use crate::live_runs::{LiveRuns, apply};
-use crate::ports::{LogError, Page, RunLog, RunStore, StoreError, StoredRun, Wake};
+use crate::ports::{LogError, ObjectError, Page, RunLog, RunStore, StoreError, StoredRun, Wake};
 
 /// Reads runs.
 #[derive(Clone)]
 pub struct History {
     log: Arc<dyn RunLog>,
     store: Arc<dyn RunStore>,
+    archive: Arc<Archive>,
+    /// What was put together from rows and archive last.
+    blocks: Arc<BlockCache>,
     /// What this process owns.
     live: LiveRuns,
     /// Whether the rows of a run know more than its log, asked once a run: only a crash of the machine
@@ -32,6 +37,18 @@ pub struct Stretch {
     pub through: Seq,
     /// The last entry there was at that moment.
     pub tail: Seq,
+    /// Where the items were kept.
+    pub source: Source,
+}
+
+/// Where something was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Source {
+    /// In the log.
+    #[default]
+    Log,
+    /// In rows and the archive.
+    Archive,
 }
 
 /// One thing in the history.
@@ -41,6 +58,25 @@ pub enum Item {
     Entry(Arc<Entry>),
     /// Entries that exist nowhere any more.
     Gap(Gap),
+}
+
+impl Item {
+    /// The last entry it tells of.
+    pub fn through(&self) -> Seq {
+        match self {
+            Self::Entry(entry) => entry.seq,
+            Self::Gap(gap) => gap.to,
+        }
+    }
+
+    /// What it is charged in memory.
+    pub fn memory_cost(&self) -> usize {
+        const GAP_COST: usize = 64;
+        match self {
+            Self::Entry(entry) => entry.memory_cost(),
+            Self::Gap(_) => GAP_COST,
+        }
+    }
 }
 
 /// Entries that exist nowhere any more.
@@ -85,6 +121,18 @@ pub enum HistoryError {
     /// The database is away.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The archive is away.
+    #[error(transparent)]
+    Archive(ObjectError),
+}
+
+impl From<ArchiveError> for HistoryError {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Store(error) => Self::Store(error),
+            ArchiveError::Objects(error) => Self::Archive(error),
+        }
+    }
 }
 
 /// How many rows are read at once where the log has a hole.
@@ -93,11 +141,22 @@ const ROWS_PER_READ: u32 = 500;
 const RUNS_REMEMBERED: usize = 10_000;
 /// How much of the log is looked through at once for changes that the rows do not have yet.
 const VIEW_READ_BYTES: usize = 1024 * 1024;
+/// How much is put together at once from rows and archive, for those who read on from there.
+const BLOCK_BYTES: usize = 1024 * 1024;
+/// How much of that is kept, over all runs.
+const BLOCKS_BYTES: usize = 16 * 1024 * 1024;
 
 impl History {
-    /// Over this log and these rows.
-    pub fn new(log: Arc<dyn RunLog>, store: Arc<dyn RunStore>) -> Self {
-        Self { log, store, live: LiveRuns::default(), rows_ahead: Arc::default() }
+    /// Over this log, these rows and this archive.
+    pub fn new(log: Arc<dyn RunLog>, store: Arc<dyn RunStore>, archive: Arc<Archive>) -> Self {
+        Self {
+            log,
+            store,
+            archive,
+            blocks: Arc::new(BlockCache::new(BLOCKS_BYTES)),
+            live: LiveRuns::default(),
+            rows_ahead: Arc::default(),
+        }
     }
 
     /// The run as of the tail of its log; `view.last_seq` says up to which entry it is true.
@@ -131,6 +190,17 @@ impl History {
         &self.live
     }
 
+    /// What the log does not hold any more.
+    pub fn archive(&self) -> &Arc<Archive> {
+        &self.archive
+    }
+
+    /// What is remembered of the run is not so any more: it was purged, or its recordings were.
+    pub fn forget(&self, run: &RunKey) {
+        self.blocks.forget(run);
+        self.archive.forget(run);
+    }
+
     /// What stands after the cursor, at most `limit` bytes of memory cost, but at least one item if there is one.
     pub async fn read(
         &self,
@@ -138,13 +208,24 @@ impl History {
         after: Seq,
         limit: usize,
     ) -> Result<Stretch, HistoryError> {
+        if let Some(known) = self.blocks.read(run, after, limit) {
+            return Ok(known);
+        }
         let page = self.log.read(run, after, limit).await?;
         if follows(after, &page) && !self.are_rows_ahead(run).await? {
             let through = page.entries.last().map_or(after, |entry| entry.seq);
             let items = page.entries.into_iter().map(Item::Entry).collect();
-            return Ok(Stretch { items, through, tail: page.tail });
+            return Ok(Stretch { items, through, tail: page.tail, source: Source::Log });
         }
-        self.read_around_a_hole(run, after, page).await
+        if page.trimmed <= after {
+            return self.read_around_a_hole(run, after, page, limit).await;
+        }
+        // Rows and archive have all of it, and it never changes.
+        let limit_of_block = limit.max(BLOCK_BYTES);
+        let trimmed = Page { entries: Vec::new(), ..page };
+        let stretch = self.read_around_a_hole(run, after, trimmed, limit_of_block).await?;
+        self.blocks.put(run, after, Arc::new(stretch.clone()));
+        Ok(self.blocks.read(run, after, limit).unwrap_or(stretch))
     }
 
     /// Chunks of one stream after the cursor, and gaps, at most `limit` bytes of memory cost. Without an
@@ -158,16 +239,16 @@ impl History {
     ) -> Result<Stretch, HistoryError> {
         let mut cursor = after;
         loop {
-            let mut stretch = self.read(run, cursor, limit).await?;
+            let page = self.log.read(run, cursor, 1).await?;
+            let mut stretch = if page.trimmed > cursor {
+                self.archived_stream(run, stream, cursor, &page, limit).await?
+            } else {
+                self.read(run, cursor, limit).await?
+            };
             cursor = stretch.through;
-            let is_last = stretch.items.is_empty() || cursor >= stretch.tail;
+            let is_last = cursor >= stretch.tail || stretch.items.is_empty();
             stretch.items.retain(|item| match item {
-                Item::Entry(entry) => match &entry.body {
-                    Body::Terminal(chunk) => {
-                        chunk.stream == stream.stream && chunk.node_ref == stream.node_ref
-                    }
-                    _ => false,
-                },
+                Item::Entry(entry) => is_of(entry, stream),
                 Item::Gap(_) => true,
             });
             if is_last || !stretch.items.is_empty() {
@@ -179,11 +260,11 @@ impl History {
     /// A place at or before the one that is wanted from which reading the stream is not far.
     pub async fn nearest(
         &self,
-        _run: &RunKey,
-        _stream: &StreamKey,
-        _wanted: Wanted,
+        run: &RunKey,
+        stream: &StreamKey,
+        wanted: Wanted,
     ) -> Result<StreamPlace, HistoryError> {
-        Ok(StreamPlace::default())
+        Ok(self.archive.nearest(run, stream, wanted).await?)
     }
 
     /// The last entry there is now.
@@ -219,44 +300,95 @@ impl History {
         self.rows_ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What a stream has in the archive after the cursor, as far as the log is trimmed.
+    async fn archived_stream(
+        &self,
+        run: &RunKey,
+        stream: &StreamKey,
+        after: Seq,
+        page: &Page,
+        limit: usize,
+    ) -> Result<Stretch, HistoryError> {
+        let upto = page.trimmed;
+        let found = self.archive.read(run, Some(stream), after, upto, limit).await?;
+        let mut items = Vec::with_capacity(found.entries.len());
+        let mut last: Option<(Seq, ChunkIndex)> = None;
+        for entry in found.entries {
+            let Body::Terminal(chunk) = &entry.body else { continue };
+            // Before the first one is only known to be missing what no reader had before.
+            let expected = last.map(|(seq, index)| (seq, index.next()));
+            let expected = expected.or((after == Seq::START).then_some((after, ChunkIndex(0))));
+            if let Some((seq, index)) = expected
+                && chunk.index > index
+            {
+                let (from, to) = (seq.next(), Seq(entry.seq.0 - 1));
+                items.push(Item::Gap(self.gap(run, from, to).await?));
+            }
+            last = Some((entry.seq, chunk.index));
+            items.push(Item::Entry(entry));
+        }
+        Ok(Stretch { items, through: found.through, tail: page.tail, source: Source::Archive })
+    }
+
+    /// Names what is missing: it was lost, unless retention has removed it.
+    async fn gap(&self, run: &RunKey, from: Seq, to: Seq) -> Result<Gap, HistoryError> {
+        let recordings = self.archive.recordings().recordings(run).await?;
+        let is_purged = recordings.iter().any(|recording| recording.purged_at.is_some());
+        Ok(Gap { from, to, reason: if is_purged { "purged" } else { "lost" } })
+    }
+
+    /// Fills what the log lacks after the cursor from the rows, which have every `status` and `trace`, and
+    /// from the archive, which has every chunk. What is in none of them is a gap.
     async fn read_around_a_hole(
         &self,
         run: &RunKey,
         after: Seq,
         page: Page,
+        limit: usize,
     ) -> Result<Stretch, HistoryError> {
-        let mut rows = self.store.history(run, after, ROWS_PER_READ).await?;
-        let are_all_rows = rows.len() < ROWS_PER_READ as usize;
+        // Rows and archive are asked after the log: whatever the log had trimmed by then is there by now.
+        let rows = self.store.history(run, after, ROWS_PER_READ).await?;
+        let is_trimmed = page.trimmed > after;
+        let upto = if is_trimmed { page.trimmed } else { Seq::MAX };
+        let archived = self.archive.read(run, None, after, upto, limit).await?;
+
+        // Each source was cut somewhere; beyond the earliest cut the others must wait.
+        let cut_of_rows = rows.last().filter(|_| rows.len() >= ROWS_PER_READ as usize);
+        let cut_of_log = page.entries.last().filter(|last| last.seq < page.tail);
+        let cuts = [
+            cut_of_rows.map(|row| row.seq),
+            cut_of_log.map(|entry| entry.seq),
+            (!archived.is_all).then_some(archived.through),
+            is_trimmed.then_some(page.trimmed),
+        ];
+        let cut = cuts.into_iter().flatten().min();
+        let ends = [rows.last(), archived.entries.last().map(AsRef::as_ref)];
+        let end = ends.into_iter().flatten().map(|entry| entry.seq).max().unwrap_or_default();
+        let tail = page.tail.max(end);
+
         let mut entries = page.entries;
-        // Each of the two was cut somewhere; beyond the earlier cut the other must wait.
-        if let Some(last) = entries.last().map(|entry| entry.seq)
-            && last < page.tail
-        {
-            rows.retain(|row| row.seq <= last);
-        } else if !are_all_rows && let Some(last) = rows.last().map(|row| row.seq) {
-            entries.retain(|entry| entry.seq <= last);
-        }
-        let is_all_of_the_log = entries.last().is_none_or(|entry| entry.seq >= page.tail);
-        let tail = page.tail.max(rows.last().map(|row| row.seq).unwrap_or_default());
         entries.extend(rows.into_iter().map(Arc::new));
+        entries.extend(archived.entries);
         entries.sort_by_key(|entry| entry.seq);
         entries.dedup_by_key(|entry| entry.seq);
+        entries.retain(|entry| cut.is_none_or(|cut| entry.seq <= cut));
 
         let mut items = Vec::with_capacity(entries.len());
         let mut cursor = after;
         for entry in entries {
-            if let Some(gap) = gap_before(cursor, &entry) {
-                items.push(Item::Gap(gap));
+            if let Some((from, to)) = missing_before(cursor, &entry) {
+                items.push(Item::Gap(self.gap(run, from, to).await?));
             }
             cursor = entry.seq;
             items.push(Item::Entry(entry));
         }
-        // What the log once had and cannot give any more, at its very end.
-        if is_all_of_the_log && are_all_rows && cursor < page.tail {
-            items.push(Item::Gap(Gap { from: cursor.next(), to: page.tail, reason: "lost" }));
-            cursor = page.tail;
+        // What there once was up to the cut, or to the very end, and nobody can give any more.
+        let end = cut.unwrap_or(tail);
+        if cursor < end {
+            items.push(Item::Gap(self.gap(run, cursor.next(), end).await?));
+            cursor = end;
         }
-        Ok(Stretch { items, through: cursor, tail })
+        Ok(Stretch { items, through: cursor, tail, source: Source::Archive })
     }
 }
 
@@ -264,7 +396,7 @@ impl History {
 fn follows(after: Seq, page: &Page) -> bool {
     let mut cursor = after;
     for entry in &page.entries {
-        if gap_before(cursor, entry).is_some() {
+        if missing_before(cursor, entry).is_some() {
             return false;
         }
         cursor = entry.seq;
@@ -273,23 +405,19 @@ fn follows(after: Seq, page: &Page) -> bool {
     !page.entries.is_empty() || (after >= page.tail && after >= page.trimmed)
 }
 
-/// What is missing between a cursor and the entry that comes next.
-fn gap_before(cursor: Seq, next: &Entry) -> Option<Gap> {
-    let lost = |from: Seq, to: Seq| Some(Gap { from, to, reason: "lost" });
+/// The first and the last of what is missing between a cursor and the entry that comes next.
+fn missing_before(cursor: Seq, next: &Entry) -> Option<(Seq, Seq)> {
+    let before_next = Seq(next.seq.0 - 1);
     if cursor.epoch() == next.seq.epoch() {
-        return if next.seq == cursor.next() {
-            None
-        } else {
-            lost(cursor.next(), Seq(next.seq.0 - 1))
-        };
+        return (next.seq != cursor.next()).then(|| (cursor.next(), before_next));
     }
     // A new epoch says itself how far the one before was kept.
     match continued_from(next) {
-        Some(continues) if continues > cursor => lost(cursor.next(), continues),
-        Some(continues) if continues < cursor => lost(continues.next(), cursor),
+        Some(continues) if continues > cursor => Some((cursor.next(), continues)),
+        Some(continues) if continues < cursor => Some((continues.next(), cursor)),
         Some(_) => None,
         None if cursor == Seq::START && next.seq.number() == 1 => None,
-        None => lost(cursor.next(), Seq(next.seq.0 - 1)),
+        None => Some((cursor.next(), before_next)),
     }
 }
 
@@ -339,8 +467,8 @@ mod tests {
             (at(0, 8), takeover, Some((at(0, 6), at(0, 8)))),
         ];
         for (cursor, next, expected) in cases {
-            let gap = gap_before(cursor, &next).map(|gap| (gap.from, gap.to));
-            assert_eq!(gap, expected, "cursor {cursor}, next {}", next.seq);
+            let missing = missing_before(cursor, &next);
+            assert_eq!(missing, expected, "cursor {cursor}, next {}", next.seq);
         }
     }
 }

@@ -3,11 +3,13 @@
 //! A run has one owner, which appends to the run's log; everything else follows the log.
 //! Nothing here knows HTTP, a database, a broker or an object store: those are adapters behind [`ports`].
 
+pub mod archive;
 pub mod capture;
 pub mod cast;
 pub mod entry;
 pub mod entry_codec;
 pub mod event_json;
+pub mod fail_point;
 pub mod flow;
 pub mod history;
 pub mod ids;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use crate::entry::{Body, Entry};
 use crate::ids::RunKey;
 use crate::ports::{Annotation, StoredRun};
+use crate::run_view::RecordingCounts;
 
 /// All owned runs.
 #[derive(Clone, Default)]
@@ -34,6 +35,13 @@ impl LiveRuns {
         if let Some(links) = &annotation.links {
             stored.view.links.clone_from(links);
         }
+    }
+
+    /// Recordings of the run have another state.
+    pub fn recordings(&self, run: &RunKey, counts: RecordingCounts) {
+        let runs = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(stored) = runs.get(run) else { return };
+        stored.lock().unwrap_or_else(PoisonError::into_inner).view.recordings = counts;
     }
 
     /// The run as of its last acknowledged entry, if it is owned here.
@@ -85,7 +93,10 @@ pub fn apply(stored: &mut StoredRun, entry: &Entry) {
     {
         *node = changed.clone();
     }
+    // The archive follows the log, so an entry cannot tell what became of the recordings.
+    let recordings = stored.view.recordings;
     stored.view = change.run.clone();
+    stored.view.recordings = recordings;
     stored.view.nodes = nodes;
 }
 

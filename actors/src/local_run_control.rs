@@ -10,7 +10,7 @@ use crate::entry::TerminalSize;
 use crate::ids::{NodeRef, RunKey};
 use crate::messages::run_commands::{AddMarker, ResizeTerminal, RunAnnotated};
 use crate::messages::run_control::{ControlError, RunControl};
-use crate::ports::{Annotation, CancelRequest, Purged};
+use crate::ports::{Annotation, CancelRequest, ObjectKey, Purged};
 use crate::roles::owner::Service;
 use crate::roles::run::Run;
 use crate::roles::run_manager::{CancelRun, GetRun, IsHeld, RunManager, RunSubmitted};
@@ -123,12 +123,15 @@ impl RunControl for LocalRunControl {
             return Err(ControlError::Purged);
         }
         let held = self.manager.send(IsHeld(run.clone())).await.unwrap_or(true);
-        if !stored.view.status.is_terminal() || held {
+        if !stored.view.status.is_terminal() || stored.view.recordings.live > 0 || held {
             return Err(ControlError::StillRunning);
         }
         // The rows go last: if this is cut off, the run is still listed and can be purged again.
         self.service.runner.remove_directory(run).await;
+        let objects = self.service.history.archive().objects();
+        objects.remove_all(&ObjectKey::run_prefix(run)).await?;
         self.service.log.remove(run).await?;
+        self.service.history.forget(run);
         match self.service.store.purge(run).await? {
             Purged::Unknown => Err(ControlError::UnknownRun),
             Purged::Running => Err(ControlError::StillRunning),

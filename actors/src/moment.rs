@@ -25,6 +25,11 @@ impl Timestamp {
         Self(self.0 - self.0.rem_euclid(1000))
     }
 
+    /// This time moved into the past.
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+    }
+
     /// This time moved into the future.
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))

@@ -1,35 +1,59 @@
-//! What a new owner finds in the log of a run, and what it writes to bring the run to an end.
+//! What a new owner finds of a run, and what it writes to bring the run to an end.
 //!
 //! Restart, takeover from a dead instance, and the recovery from a fault of a run are this one
-//! procedure: fence, read everything, append what is missing; nothing, if the end is there.
+//! procedure: fence, read what rows, archive and log know, append what is missing; nothing, if the end is
+//! there.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::cast::EncoderState;
 use crate::entry::{
-    Body, ChunkKind, Level, ProcessEnd, ProcessIdentity, RunnerKind, StatusChange, TraceEvent,
-    TraceKind,
+    Body, ChunkKind, Entry, Level, ProcessEnd, ProcessIdentity, RunnerKind, StatusChange,
+    TraceEvent, TraceKind,
 };
 use crate::flow::draft::{Draft, DraftChunk, DraftChunkKind};
 use crate::flow::sequencer::Sequencer;
-use crate::history::{History, HistoryError, Item};
 use crate::ids::{NodeRef, Seq, StreamKey};
 use crate::moment::{Moment, Timestamp};
-use crate::ports::Claim;
+use crate::ports::{Claim, LogError, Recording, RecordingStore, RunLog, RunStore, StoreError};
 use crate::roles::node::NodeOutcome;
 use crate::run_view::{Failure, FailureKind, NodeStatus, NodeView, Progress, RunStatus, RunView};
 use crate::verdict::{end_of, judge, verdict_of_nodes};
 
-/// Bytes of history that are read at once.
+/// Bytes of the log that are read at once.
 const READ_BYTES: usize = 1024 * 1024;
+/// Rows that are read at once.
+const ROWS_PER_READ: u32 = 500;
 
-/// What the log of a run says.
+/// Why a run could not be surveyed.
+#[derive(Debug, thiserror::Error)]
+pub enum SurveyError {
+    /// The log is away or damaged.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The database is away or damaged.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl SurveyError {
+    /// True if asking again may help.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Log(LogError::Unavailable(_)) | Self::Store(StoreError::Unavailable(_))
+        )
+    }
+}
+
+/// What is known of a run.
 pub struct Survey {
     /// The last entry that exists.
     pub last: Seq,
-    /// Bytes of memory cost of everything that exists.
+    /// Bytes of memory cost of what is not yet both recorded and archived.
     pub bytes: u64,
     /// The counters, ready to go on.
     pub sequencer: Sequencer,
@@ -42,14 +66,17 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Reads everything there is of a claimed run.
+    /// Reads what rows and archive know of a claimed run, and what the log has beyond. The log must be
+    /// fenced.
     pub async fn of(
         claim: &Claim,
-        history: &History,
+        log: &dyn RunLog,
+        store: &dyn RunStore,
+        recordings: &dyn RecordingStore,
         origin: Arc<str>,
-    ) -> Result<Self, HistoryError> {
+    ) -> Result<Self, SurveyError> {
         let mut survey = Self {
-            last: Seq::START,
+            last: claim.recorded_through.max(claim.archived_through),
             bytes: 0,
             sequencer: Sequencer::new(claim.epoch, origin),
             view: claim.stored.view.clone(),
@@ -57,29 +84,55 @@ impl Survey {
             exits: HashMap::new(),
             runner_kinds: HashMap::new(),
         };
+        for recording in recordings.recordings(&claim.run).await? {
+            survey.resume(&recording)?;
+        }
         let mut processes: HashMap<NodeRef, ProcessIdentity> = HashMap::new();
+        let mut cursor = Seq::START;
         loop {
-            let stretch = history.read(&claim.run, survey.last, READ_BYTES).await?;
-            if stretch.items.is_empty() {
+            let rows = store.history(&claim.run, cursor, ROWS_PER_READ).await?;
+            for row in &rows {
+                survey.absorb(row, &mut processes);
+                cursor = row.seq;
+            }
+            if rows.len() < ROWS_PER_READ as usize {
                 break;
             }
-            for item in &stretch.items {
-                let entry = match item {
-                    Item::Entry(entry) => entry,
-                    Item::Gap(gap) => {
-                        metrics::counter!("runcast_gaps_total", "reason" => gap.reason)
-                            .increment(1);
-                        continue;
-                    }
-                };
-                survey.bytes += entry.memory_cost() as u64;
-                survey.sequencer.absorb(entry);
-                survey.absorb(&entry.body, &mut processes);
-            }
-            survey.last = stretch.through;
         }
+        let kept = claim.recorded_through.min(claim.archived_through);
+        let mut cursor = kept;
+        loop {
+            let page = log.read(&claim.run, cursor, READ_BYTES).await?;
+            let Some(last) = page.entries.last() else { break };
+            cursor = last.seq;
+            for entry in &page.entries {
+                survey.bytes += entry.memory_cost() as u64;
+                let is_known = match entry.body {
+                    Body::Terminal(_) => entry.seq <= claim.archived_through,
+                    Body::Status(_) | Body::Trace(_) => entry.seq <= claim.recorded_through,
+                };
+                if !is_known {
+                    survey.sequencer.absorb(entry);
+                    survey.absorb(entry, &mut processes);
+                }
+            }
+        }
+        survey.last = survey.last.max(cursor);
         survey.processes = processes.into_values().collect();
         Ok(survey)
+    }
+
+    fn resume(&mut self, recording: &Recording) -> Result<(), SurveyError> {
+        let Some(state) = &recording.encoder_state else { return Ok(()) };
+        let archived = EncoderState::from_json(state)
+            .map_err(|error| StoreError::Broken(format!("encoder_state: {error}")))?;
+        let key = recording.stream.clone();
+        if let Some(exit) = archived.exit() {
+            self.exits.insert(key.node_ref.clone(), exit.end);
+        }
+        self.runner_kinds.insert(key.clone(), archived.runner_kind().unwrap_or_default());
+        self.sequencer.resume(key, &archived);
+        Ok(())
     }
 
     /// True if the run's end is there.
@@ -92,8 +145,8 @@ impl Survey {
         self.last == Seq::START
     }
 
-    fn absorb(&mut self, body: &Body, processes: &mut HashMap<NodeRef, ProcessIdentity>) {
-        match body {
+    fn absorb(&mut self, entry: &Entry, processes: &mut HashMap<NodeRef, ProcessIdentity>) {
+        match &entry.body {
             Body::Status(change) => {
                 let mut nodes = self.view.nodes.take().unwrap_or_default();
                 if let Some(changed) = &change.node {

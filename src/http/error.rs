@@ -11,7 +11,7 @@ use runcast_actors::history::HistoryError;
 use runcast_actors::ids::InvalidName;
 use runcast_actors::messages::run_control::ControlError;
 use runcast_actors::moment::Timestamp;
-use runcast_actors::ports::{LogError, StoreError};
+use runcast_actors::ports::{LogError, ObjectError, StoreError};
 use runcast_actors::run_spec::InvalidSpec;
 use serde_json::{Map, Value, json};
 
@@ -247,11 +247,21 @@ impl From<LogError> for ApiError {
     }
 }
 
+impl From<ObjectError> for ApiError {
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::Unavailable(_) => Self::unavailable("the archive is away", error),
+            ObjectError::NotFound(_) | ObjectError::Damaged(..) => Self::internal(error),
+        }
+    }
+}
+
 impl From<HistoryError> for ApiError {
     fn from(error: HistoryError) -> Self {
         match error {
             HistoryError::Log(error) => error.into(),
             HistoryError::Store(error) => error.into(),
+            HistoryError::Archive(error) => error.into(),
         }
     }
 }
@@ -268,6 +278,7 @@ impl From<ControlError> for ApiError {
             ControlError::Draining | ControlError::Busy => ErrorCode::Unavailable,
             ControlError::Store(error) => return error.into(),
             ControlError::Log(error) => return error.into(),
+            ControlError::Archive(error) => return error.into(),
         };
         match error {
             ControlError::Finished(status) => {
@@ -318,6 +329,7 @@ mod tests {
             (LogError::Corrupt("x".into()).into(), Internal),
             (HistoryError::Log(LogError::Corrupt("x".into())).into(), Internal),
             (HistoryError::Store(StoreError::Unavailable("x".into())).into(), Unavailable),
+            (HistoryError::Archive(ObjectError::Unavailable("x".into())).into(), Unavailable),
             (ControlError::UnknownRun.into(), NotFound),
             (ControlError::UnknownNode.into(), NotFound),
             (ControlError::Purged.into(), Gone),

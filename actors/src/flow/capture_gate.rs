@@ -25,9 +25,24 @@ pub enum Closed {
 #[derive(Debug, Clone)]
 pub struct CaptureGate {
     max_bytes: u64,
-    unrecorded: Arc<AtomicU64>,
+    unrecorded: Arc<Backlog>,
     grown: watch::Sender<()>,
     health: watch::Receiver<LogHealth>,
+}
+
+/// What waits of one run; it is not shown any more when the run is given away.
+#[derive(Debug, Default)]
+struct Backlog(AtomicU64);
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        show_change(self.0.load(Ordering::Relaxed), -1.0);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge of bytes")]
+fn show_change(bytes: u64, sign: f64) {
+    metrics::gauge!("runcast_archive_backlog_bytes").increment(sign * bytes as f64);
 }
 
 impl CaptureGate {
@@ -38,18 +53,20 @@ impl CaptureGate {
 
     /// So many bytes were appended.
     pub fn appended(&self, bytes: u64) {
-        self.unrecorded.fetch_add(bytes, Ordering::Relaxed);
+        self.unrecorded.0.fetch_add(bytes, Ordering::Relaxed);
+        show_change(bytes, 1.0);
     }
 
     /// So many bytes are recorded and need the log no more.
     pub fn recorded(&self, bytes: u64) {
-        self.unrecorded.fetch_sub(bytes, Ordering::Relaxed);
+        self.unrecorded.0.fetch_sub(bytes, Ordering::Relaxed);
+        show_change(bytes, -1.0);
         self.grown.send_replace(());
     }
 
     /// Bytes of the run that only the log has.
     pub fn unrecorded(&self) -> u64 {
-        self.unrecorded.load(Ordering::Relaxed)
+        self.unrecorded.0.load(Ordering::Relaxed)
     }
 
     /// Why reading is not allowed now; none if it is.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::cast::EncoderState;
 use crate::entry::{Body, Chunk, ChunkKind, Entry, Exit, StreamTotals};
 use crate::flow::draft::{DraftBody, DraftChunk, DraftChunkKind};
 use crate::ids::{ChunkIndex, Epoch, NodeRef, Seq, StreamKey};
@@ -53,6 +54,19 @@ impl Sequencer {
             ChunkKind::Exit(exit) => state.ended = Some(exit.totals.clone()),
             _ => {}
         }
+    }
+
+    /// Learns a stream up to where it is archived.
+    pub fn resume(&mut self, stream: StreamKey, archived: &EncoderState) {
+        let state = StreamState {
+            next_index: archived.next_chunk(),
+            last_chunk_at: None,
+            at_us: archived.at_us(),
+            bytes: archived.bytes(),
+            hash: archived.hasher(),
+            ended: archived.exit().map(|exit| exit.totals.clone()),
+        };
+        self.streams.insert(stream, state);
     }
 
     /// Streams that have begun and have no `exit`.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::entry::TerminalSize;
 use crate::ids::{NodeRef, RunKey};
-use crate::ports::{Annotation, LogError, StoreError};
+use crate::ports::{Annotation, LogError, ObjectError, StoreError};
 use crate::run_view::RunStatus;
 
 /// Commands to the owner of a run, wherever it is.
@@ -35,7 +35,7 @@ pub trait RunControl: Send + Sync {
     /// Metadata or links of a run were changed in the rows: its viewers are told, if it runs here.
     fn run_annotated(&self, run: &RunKey, annotation: Annotation);
 
-    /// Forgets a finished run: log, rows, directory.
+    /// Forgets a finished run: log, recordings, rows, directory.
     async fn purge(&self, run: &RunKey) -> Result<(), ControlError>;
 }
 
@@ -75,4 +75,7 @@ pub enum ControlError {
     /// The log is away.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The archive is away.
+    #[error(transparent)]
+    Archive(#[from] ObjectError),
 }

@@ -313,14 +313,19 @@ pub trait RecordingStore: Send + Sync {
         stream: &StreamKey,
     ) -> Result<Option<Recording>, StoreError>;
 
-    /// Up to where the chunks of a run are archived, and every segment that counts (not superseded) and
-    /// ends after `after`, ordered by its first entry; both as of the same moment. `stream`: only of it.
+    /// Up to where the chunks of a run are archived, and the first `limit` segments that count (not
+    /// superseded) and end after `after`, ordered by their first entry; both as of the same moment.
+    /// `stream`: only of it.
     async fn segments(
         &self,
         run: &RunKey,
         stream: Option<&StreamKey>,
         after: Seq,
+        limit: u32,
     ) -> Result<(Seq, Vec<Segment>), StoreError>;
+
+    /// Which of these objects no segment names, superseded or not.
+    async fn unknown(&self, objects: &[ObjectKey]) -> Result<Vec<ObjectKey>, StoreError>;
 
     /// Writes segments and recordings and moves the checkpoint, in one transaction; nothing if the
     /// checkpoint is there already.
@@ -341,6 +346,10 @@ pub trait RecordingStore: Send + Sync {
         whole: Option<Segment>,
     ) -> Result<(), StoreError>;
 
+    /// An object of the recording is missing or damaged: one that was complete is `incomplete` from now on,
+    /// with the reason `archive`. Whoever finds it says so, owner or not.
+    async fn mark_damaged(&self, run: &RunKey, stream: &StreamKey) -> Result<(), StoreError>;
+
     /// Objects of segments that were superseded at or before `before`, at most `limit`.
     async fn superseded(&self, before: Timestamp, limit: u32)
     -> Result<Vec<ObjectKey>, StoreError>;
@@ -349,10 +358,13 @@ pub trait RecordingStore: Send + Sync {
     async fn forget_superseded(&self, objects: &[ObjectKey]) -> Result<(), StoreError>;
 
     /// Finished runs whose recordings all have their final state since `before` or longer and still have
-    /// objects, at most `limit`.
+    /// objects, also those whose expiry was cut short; at most `limit`.
     async fn expired(&self, before: Timestamp, limit: u32) -> Result<Vec<RunKey>, StoreError>;
 
-    /// Notes that the objects of the run's recordings are removed by retention: forgets the segments and
-    /// sets `purged_at`. The recordings' rows stay.
+    /// Notes that retention removes the objects of the run's recordings: forgets the segments and sets
+    /// `purged_at`. The recordings' rows stay, and so does the run in [`Self::expired`].
     async fn expire(&self, run: &RunKey) -> Result<(), StoreError>;
+
+    /// Notes that the objects of an expired run are gone: forgets their names.
+    async fn forget_objects(&self, run: &RunKey) -> Result<(), StoreError>;
 }

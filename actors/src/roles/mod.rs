@@ -1,15 +1,18 @@
 //! One actor a file. Each file begins with what the actor owns, takes, sends, queues, and how it
 //! stops and restarts.
 
+pub mod archivist;
 pub mod broker;
 pub mod lease_keeper;
 pub mod log_writer;
 pub mod node;
 pub mod owner;
+pub mod reaper;
 pub mod recorder;
 pub mod run;
 pub mod run_manager;
 pub mod screen;
+pub mod trimmer;
 
 #[cfg(test)]
 mod tests;

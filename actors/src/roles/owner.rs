@@ -1,8 +1,9 @@
-//! Owns: one claimed run, from the claim until everything of it is recorded and its lease is given back.
+//! Owns: one claimed run, from the claim until everything of it is recorded and archived and its lease is
+//! given back.
 //! Takes: nothing; the group ends through its kill switch.
 //! Sends: the closing entries of a run that was left by another owner; the release of the lease.
 //! Queue: none.
-//! Stops: when the run's end is recorded, or when another owner has fenced it.
+//! Stops: when the run's end is recorded and its recordings are final, or when another owner has fenced it.
 //! Restart: never; a fault ends the group, which kills the processes, and the manager takes the run over anew.
 
 use std::sync::Arc;
@@ -14,18 +15,20 @@ use tokio::sync::{Semaphore, watch};
 use crate::flow::capture_gate::CaptureGate;
 use crate::flow::inbox::Inbox;
 use crate::flow::permits::CaptureBudget;
-use crate::history::{History, HistoryError};
+use crate::history::History;
 use crate::ids::{InstanceId, RunKey, Seq, hash_of};
 use crate::kernel::{
     ArbiterHandle, ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers,
     RestartPolicy, Supervisor,
 };
 use crate::ports::{Claim, LogError, LogHealth, RunLog, RunStore, Runner, StoreError};
+use crate::roles::archivist::{ArchiveSettings, ArchivedThrough, Archivist};
 use crate::roles::log_writer::Journal;
 use crate::roles::node::{CaptureSettings, EndReason, NodeContext};
 use crate::roles::recorder::Recorder;
 use crate::roles::run::Run;
 use crate::roles::screen::Screens;
+use crate::roles::trimmer::Trimmer;
 use crate::run_view::FailureKind;
 use crate::takeover::{Survey, closing_entries, taken_over};
 
@@ -61,6 +64,12 @@ pub struct Service {
     pub max_bytes_per_run: u64,
     /// How long a lease holds without renewal.
     pub lease: Duration,
+    /// The threads that write archives, which should have a low priority.
+    pub archivers: Arc<ArbiterPool>,
+    /// When archives are written.
+    pub archiving: ArchiveSettings,
+    /// How long the log keeps what is archived and recorded (`retention.hot_min_secs`).
+    pub hot_min: Duration,
 }
 
 impl Service {
@@ -115,19 +124,16 @@ impl Owner {
     }
 
     async fn run_to_the_end(&self) -> Result<(), ExitStatus> {
-        let Service { log, history, instance, .. } = self.service.as_ref();
+        let Service { log, history, store, instance, .. } = self.service.as_ref();
         let run = &self.claim.run;
         self.fence().await?;
-        if self.claim.stored.view.status.is_terminal() {
-            // Rows follow the log in order, so the end in the rows means that everything is there.
-            return self.release().await;
-        }
+        let recordings = history.archive().recordings();
         let survey = loop {
-            match Survey::of(&self.claim, history, instance.as_str().into()).await {
+            let origin = instance.as_str().into();
+            let surveyed = Survey::of(&self.claim, &**log, &**store, &**recordings, origin).await;
+            match surveyed {
                 Ok(survey) => break survey,
-                Err(HistoryError::Log(LogError::Unavailable(_)) | HistoryError::Store(_)) => {
-                    tokio::time::sleep(RETRY).await;
-                }
+                Err(error) if error.is_passing() => tokio::time::sleep(RETRY).await,
                 Err(error) => return Err(ExitStatus::failed(error)),
             }
         };
@@ -136,12 +142,16 @@ impl Owner {
         let gate = CaptureGate::new(self.service.max_bytes_per_run, health);
         gate.appended(survey.bytes);
         let last_known = survey.last;
-        let recorded = Arc::new(watch::Sender::new(self.claim.recorded_through));
-        self.spawn_recorder(&recorded)?;
+        let mut stored = self.claim.stored.clone();
+        stored.view = survey.view.clone();
+        stored.view.recordings = self.claim.stored.view.recordings;
+        stored.view.last_seq = last_known;
+        let live = history.live().begin(run.clone(), stored);
+        let followers = self.spawn_followers(&gate)?;
 
         if survey.has_ended() {
-            self.wait_until_recorded(&recorded, last_known).await;
-            return self.release().await;
+            followers.wait(last_known).await;
+            return self.release(last_known).await;
         }
         for identity in &survey.processes {
             self.service.runner.kill_leftovers(*identity).await;
@@ -153,10 +163,6 @@ impl Owner {
         if !is_fresh {
             closing_entries(&survey, self.cause).into_iter().for_each(|draft| inbox.push(draft));
         }
-        let mut stored = self.claim.stored.clone();
-        stored.view = survey.view;
-        stored.view.last_seq = last_known;
-        let live = history.live().begin(run.clone(), stored);
         let journal = Arc::new(Journal::new(
             run.clone(),
             self.claim.epoch,
@@ -172,8 +178,8 @@ impl Owner {
             self.execute(inbox, gate, &journal).await?;
         }
         let last = journal.flushed().await;
-        self.wait_until_recorded(&recorded, last).await;
-        self.release().await
+        followers.wait(last).await;
+        self.release(last).await
     }
 
     async fn fence(&self) -> Result<(), ExitStatus> {
@@ -242,27 +248,59 @@ impl Owner {
         Ok(())
     }
 
-    fn spawn_recorder(&self, recorded: &Arc<watch::Sender<Seq>>) -> Result<(), ExitStatus> {
+    /// Rows and archive follow the log from their checkpoints, and the trimmer follows both.
+    fn spawn_followers(&self, gate: &CaptureGate) -> Result<Followers, ExitStatus> {
         let (group, arbiter) = self.group()?;
+        let Service { log, store, history, .. } = self.service.as_ref();
+        let (run, epoch) = (self.claim.run.clone(), self.claim.epoch);
+        let recorded = Arc::new(watch::Sender::new(self.claim.recorded_through));
+        let archived = Arc::new(watch::Sender::new(ArchivedThrough {
+            seq: self.claim.archived_through,
+            ..ArchivedThrough::default()
+        }));
+        let policy = RestartPolicy::OnFault(Backoff::default());
         let recorder = Arc::new(Recorder {
-            run: self.claim.run.clone(),
-            epoch: self.claim.epoch,
-            log: self.service.log.clone(),
-            store: self.service.store.clone(),
+            run: run.clone(),
+            epoch,
+            log: log.clone(),
+            store: store.clone(),
             recorded: recorded.clone(),
             group: group.kill_switch().clone(),
         });
-        let policy = RestartPolicy::OnFault(Backoff::default());
         group.spawn_follower("Recorder", policy, &arbiter, move |_| recorder.clone().follow());
-        Ok(())
+        let archivist = Arc::new(Archivist {
+            run: run.clone(),
+            epoch,
+            log: log.clone(),
+            archive: history.archive().clone(),
+            settings: self.service.archiving,
+            title: self.claim.stored.view.name.clone().unwrap_or_else(|| run.run.to_string()),
+            archived: archived.clone(),
+            live: history.live().clone(),
+            group: group.kill_switch().clone(),
+        });
+        let archivers = self.service.archivers.pick(hash_of(&run));
+        group.spawn_follower("Archivist", policy, &archivers, move |_| archivist.clone().follow());
+        let trimmer = Arc::new(Trimmer {
+            run,
+            log: log.clone(),
+            archived: archived.subscribe(),
+            recorded: recorded.subscribe(),
+            gate: gate.clone(),
+            hot_min: self.service.hot_min,
+        });
+        group.spawn_follower("Trimmer", policy, &arbiter, move |_| trimmer.clone().follow());
+        Ok(Followers { recorded, archived })
     }
 
-    async fn wait_until_recorded(&self, recorded: &watch::Sender<Seq>, last: Seq) {
-        // The sender is held here, so the wait cannot fail.
-        let _ = recorded.subscribe().wait_for(|recorded| *recorded >= last).await;
-    }
-
-    async fn release(&self) -> Result<(), ExitStatus> {
+    /// Gives the lease back: everything up to `last` is recorded and archived.
+    async fn release(&self, last: Seq) -> Result<(), ExitStatus> {
+        if self.service.hot_min.is_zero()
+            && let Err(error) = self.service.log.trim(&self.claim.run, last).await
+        {
+            // The reaper does it later.
+            tracing::warn!(run = %self.claim.run, %error, "the log was not trimmed");
+        }
         loop {
             match self.service.store.release(&self.claim.run, self.claim.epoch).await {
                 Ok(()) => break,
@@ -280,5 +318,20 @@ impl Owner {
     fn group(&self) -> Result<(Arc<Supervisor>, ArbiterHandle), ExitStatus> {
         let group = self.group.upgrade().ok_or(ExitStatus::Stopped)?;
         Ok((group, self.service.arbiter_of(&self.claim.run)))
+    }
+}
+
+/// The checkpoints of the followers that a run waits for.
+struct Followers {
+    recorded: Arc<watch::Sender<Seq>>,
+    archived: Arc<watch::Sender<ArchivedThrough>>,
+}
+
+impl Followers {
+    /// Waits until everything up to `last`, the run's end, is recorded and every recording is final.
+    async fn wait(&self, last: Seq) {
+        // The senders are held here, so the waits cannot fail.
+        let _ = self.recorded.subscribe().wait_for(|recorded| *recorded >= last).await;
+        let _ = self.archived.subscribe().wait_for(|archived| archived.is_final).await;
     }
 }

@@ -31,7 +31,8 @@ where
     runs_count_their_recordings(&*fresh(104).await).await;
     what_is_old_expires(&*fresh(105).await).await;
     a_run_is_purged_after_its_recordings_are_final(&*fresh(106).await).await;
-    large_batches_fit(&*fresh(107).await).await;
+    damage_is_noted_once(&*fresh(107).await).await;
+    large_batches_fit(&*fresh(108).await).await;
 }
 
 fn stream(node_ref: &str, stream: StreamName) -> StreamKey {
@@ -136,14 +137,14 @@ async fn end<S: RunStore>(store: &S, run: &RunKey) {
 }
 
 async fn objects<S: RecordingStore>(store: &S, run: &RunKey, after: Seq) -> Vec<String> {
-    let (_, found) = store.segments(run, None, after).await.expect("the store answers");
+    let (_, found) = store.segments(run, None, after, 100).await.expect("the store answers");
     found.iter().map(|segment| segment.object.name().to_owned()).collect()
 }
 
 async fn archiving_is_repeatable_and_fenced<S: RunStore + RecordingStore>(store: &S) {
     let run = held(store, "rec").await;
     let streams = [stream("b", StreamName::Stderr), pty(), stream("b", StreamName::Stdout)];
-    assert_eq!(store.segments(&run, None, Seq::START).await.expect("answers"), (Seq(0), vec![]));
+    assert_eq!(store.segments(&run, None, Seq::START, 100).await.expect("answers"), (Seq(0), vec![]));
     assert!(store.recordings(&run).await.expect("answers").is_empty());
     store.archive(&run, Epoch(0), batch(&run, &streams, 0)).await.expect("archived");
     store
@@ -176,7 +177,7 @@ async fn archiving_is_repeatable_and_fenced<S: RunStore + RecordingStore>(store:
         ArchiveBatch { recordings: Vec::new(), ..batch(&run, std::slice::from_ref(&unknown), 20) };
     let refused = store.archive(&run, Epoch(0), of_nobody).await;
     assert!(matches!(refused, Err(StoreError::Broken(_))), "{refused:?}");
-    let (through, _) = store.segments(&run, None, Seq::START).await.expect("answers");
+    let (through, _) = store.segments(&run, None, Seq::START, 100).await.expect("answers");
     assert_eq!(through, Seq(20), "what was refused moves nothing");
     let recording = store.recording(&run, &pty()).await.expect("answers");
     assert_eq!(recording, Some(live(&pty(), 20)), "nor does it write anything");
@@ -214,11 +215,11 @@ async fn segments_are_found_by_place<S: RunStore + RecordingStore>(store: &S) {
     for (after, skipped) in [(0, 0), (9, 0), (10, 1), (19, 1), (20, 2), (109, 4), (110, 5)] {
         assert_eq!(objects(store, &run, Seq(after)).await, all[skipped..], "after {after}");
     }
-    let found = store.segments(&run, Some(&out), Seq(3)).await.expect("answers");
+    let found = store.segments(&run, Some(&out), Seq(3), 100).await.expect("answers");
     assert_eq!(found, (Seq(200), vec![between]), "member for member");
-    let (_, found) = store.segments(&run, Some(&pty()), Seq(10)).await.expect("answers");
+    let (_, found) = store.segments(&run, Some(&pty()), Seq(10), 100).await.expect("answers");
     assert_eq!(found, [10, 90, 100].map(|first| segment(&run, &pty(), first)));
-    let unknown = store.segments(&run_key("none"), None, Seq::START).await.expect("answers");
+    let unknown = store.segments(&run_key("none"), None, Seq::START, 100).await.expect("answers");
     assert_eq!(unknown, (Seq::START, vec![]));
 }
 
@@ -236,9 +237,9 @@ async fn a_whole_recording_takes_the_place_of_segments<S: RunStore + RecordingSt
         store.finalise(&run, Epoch(0), done.clone(), compacted).await.expect("finalised");
         assert_eq!(store.recording(&run, &pty()).await.expect("answers"), Some(done.clone()));
         let (through, of_pty) =
-            store.segments(&run, Some(&pty()), Seq::START).await.expect("answers");
+            store.segments(&run, Some(&pty()), Seq::START, 100).await.expect("answers");
         assert_eq!((through, of_pty), (Seq(20), vec![whole(&run, &pty(), 20)]));
-        let of_out = store.segments(&run, Some(&out), Seq::START).await.expect("answers").1;
+        let of_out = store.segments(&run, Some(&out), Seq::START, 100).await.expect("answers").1;
         assert_eq!(of_out.len(), 2, "other streams keep their segments");
     }
     let early = Timestamp(before.0 - 1);
@@ -326,9 +327,15 @@ async fn what_is_old_expires<S: RunStore + RecordingStore>(store: &S) {
     assert_eq!(store.expired(after(50), 2).await.expect("answers").len(), 2);
     store.expire(&old).await.expect("noted");
     let noted = store.recordings(&old).await.expect("answers");
-    assert!(noted.iter().all(|row| row.purged_at.is_some() && row.object.is_none()), "{noted:?}");
+    assert!(noted.iter().all(|row| row.purged_at.is_some()), "{noted:?}");
+    let objects_left = noted.iter().any(|row| row.object.is_some());
+    assert_eq!(expired(20).await.contains(&old), objects_left, "its objects may still be there");
+    store.forget_objects(&old).await.expect("noted");
+    let noted = store.recordings(&old).await.expect("answers");
+    assert!(noted.iter().all(|row| row.object.is_none()), "{noted:?}");
+    assert!(expired(20).await.is_empty());
     assert_eq!(noted[0].state, RecordingState::Complete, "the row says what it was");
-    let left = store.segments(&old, None, Seq::START).await.expect("answers");
+    let left = store.segments(&old, None, Seq::START, 100).await.expect("answers");
     assert_eq!(left, (Seq(10), vec![]), "the checkpoint stays");
     store.expire(&old).await.expect("a repeat changes nothing");
     assert_eq!(store.recordings(&old).await.expect("answers"), noted);
@@ -362,7 +369,7 @@ async fn a_run_is_purged_after_its_recordings_are_final<S: RunStore + RecordingS
     assert_eq!(store.purge(&run).await.expect("answers"), Purged::Done);
     assert!(store.recordings(&run).await.expect("answers").is_empty());
     assert_eq!(store.recording(&run, &pty()).await.expect("answers"), None);
-    let left = store.segments(&run, None, Seq::START).await.expect("answers");
+    let left = store.segments(&run, None, Seq::START, 100).await.expect("answers");
     assert_eq!(left, (Seq::START, vec![]));
     let now = Timestamp::now().plus(LEASE);
     assert!(store.superseded(now, 10).await.expect("answers").is_empty());
@@ -376,6 +383,31 @@ async fn a_run_is_purged_after_its_recordings_are_final<S: RunStore + RecordingS
     assert_eq!(stored.view.recordings, RecordingCounts::default());
 }
 
+async fn damage_is_noted_once<S: RunStore + RecordingStore>(store: &S) {
+    let run = held(store, "damaged").await;
+    let out = stream("b", StreamName::Stdout);
+    let batch = batch(&run, &[pty(), out.clone()], 0);
+    let named: Vec<ObjectKey> =
+        batch.segments.iter().map(|segment| segment.object.clone()).collect();
+    store.archive(&run, Epoch(0), batch).await.expect("archived");
+    let never = ObjectKey::segment(&run, &out, ChunkIndex(77), ChunkIndex(78), Epoch(0));
+    let asked: Vec<ObjectKey> = named.iter().cloned().chain([never.clone()]).collect();
+    assert_eq!(store.unknown(&asked).await.expect("answers"), [never]);
+
+    let done = complete(&run, &pty(), 10, BEGAN);
+    store.finalise(&run, Epoch(0), done, None).await.expect("finalised");
+    for damaged in [&pty(), &out] {
+        store.mark_damaged(&run, damaged).await.expect("noted");
+    }
+    let of = async |stream: &StreamKey| {
+        store.recording(&run, stream).await.expect("answers").expect("it has a row")
+    };
+    let noted = of(&pty()).await;
+    assert_eq!(noted.state, RecordingState::Incomplete);
+    assert_eq!(noted.reason, Some(IncompleteReason::Archive));
+    assert_eq!(of(&out).await.state, RecordingState::Live, "its owner will see for itself");
+}
+
 async fn large_batches_fit<S: RunStore + RecordingStore>(store: &S) {
     let run = held(store, "large").await;
     let streams: Vec<StreamKey> =
@@ -386,10 +418,12 @@ async fn large_batches_fit<S: RunStore + RecordingStore>(store: &S) {
     }
     store.archive(&run, Epoch(0), all.clone()).await.expect("archived");
     assert_eq!(store.recordings(&run).await.expect("answers"), all.recordings);
-    let (_, found) = store.segments(&run, None, Seq::START).await.expect("answers");
+    let (_, found) = store.segments(&run, None, Seq::START, 2000).await.expect("answers");
     assert_eq!(found, all.segments);
     let objects: Vec<ObjectKey> = found.into_iter().map(|segment| segment.object).collect();
     store.forget_superseded(&objects).await.expect("none of them is superseded");
-    let (_, found) = store.segments(&run, None, Seq::START).await.expect("answers");
+    let (_, found) = store.segments(&run, None, Seq::START, 2000).await.expect("answers");
     assert_eq!(found.len(), streams.len());
+    let (_, first) = store.segments(&run, None, Seq::START, 7).await.expect("answers");
+    assert_eq!(first, found[..7], "the first ones, in order");
 }

@@ -316,8 +316,13 @@ impl RecordingStore for SqlStore {
         run: &RunKey,
         stream: Option<&StreamKey>,
         after: Seq,
+        limit: u32,
     ) -> Result<(Seq, Vec<Segment>), StoreError> {
-        self.limited(segments::segments(self, run, stream, after)).await
+        self.limited(segments::segments(self, run, stream, after, limit)).await
+    }
+
+    async fn unknown(&self, objects: &[ObjectKey]) -> Result<Vec<ObjectKey>, StoreError> {
+        self.limited(segments::unknown(self, objects)).await
     }
 
     async fn archive(
@@ -339,6 +344,10 @@ impl RecordingStore for SqlStore {
         self.limited(recordings::finalise(self, run, epoch, &recording, whole.as_ref())).await
     }
 
+    async fn mark_damaged(&self, run: &RunKey, stream: &StreamKey) -> Result<(), StoreError> {
+        self.limited(recordings::mark_damaged(self, run, stream)).await
+    }
+
     async fn superseded(
         &self,
         before: Timestamp,
@@ -357,6 +366,10 @@ impl RecordingStore for SqlStore {
 
     async fn expire(&self, run: &RunKey) -> Result<(), StoreError> {
         self.limited(recordings::expire(self, run)).await
+    }
+
+    async fn forget_objects(&self, run: &RunKey) -> Result<(), StoreError> {
+        self.limited(recordings::forget_objects(self, run)).await
     }
 }
 

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 
 use runcast_actors::ids::{Epoch, RunKey, StreamKey};
 use runcast_actors::moment::Timestamp;
-use runcast_actors::ports::{ArchiveBatch, Recording, RecordingState, Segment, StoreError};
+use runcast_actors::ports::{
+    ArchiveBatch, IncompleteReason, Recording, RecordingState, Segment, StoreError,
+};
 use runcast_actors::run_view::{RecordingCounts, RunStatus};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -166,7 +168,7 @@ pub(super) async fn expired(
     let sql = "SELECT kept.tenant_id AS tenant_id, kept.run_id AS run_id \
          FROM workflow_terminal_records kept \
          JOIN runs ON runs.tenant_id = kept.tenant_id AND runs.run_id = kept.run_id \
-         WHERE kept.purged_at IS NULL AND kept.completed_at <= $1 \
+         WHERE (kept.purged_at IS NULL OR kept.file_url IS NOT NULL) AND kept.completed_at <= $1 \
          AND runs.owner IS NULL AND runs.status NOT IN ($2, $3) \
          AND NOT EXISTS (SELECT 1 FROM workflow_terminal_records other \
              WHERE other.tenant_id = kept.tenant_id AND other.run_id = kept.run_id \
@@ -192,11 +194,41 @@ pub(super) async fn expire(store: &SqlStore, run: &RunKey) -> Result<(), StoreEr
     let failed = |error| store_error(&error);
     let key: Vec<Value> = vec![run.tenant.as_str().into(), run.run.as_str().into()];
     let forget = "DELETE FROM archive_segments WHERE tenant_id = $1 AND run_id = $2";
-    let note = "UPDATE workflow_terminal_records SET purged_at = $3, file_url = NULL \
+    let note = "UPDATE workflow_terminal_records SET purged_at = $3 \
          WHERE tenant_id = $1 AND run_id = $2 AND purged_at IS NULL";
     let transaction = store.begin_write().await?;
     transaction.execute_raw(store.statement(forget, key.clone())).await.map_err(failed)?;
     let values = key.into_iter().chain([Timestamp::now().0.into()]).collect();
     transaction.execute_raw(store.statement(note, values)).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)
+}
+
+pub(super) async fn forget_objects(store: &SqlStore, run: &RunKey) -> Result<(), StoreError> {
+    let sql = "UPDATE workflow_terminal_records SET file_url = NULL \
+         WHERE tenant_id = $1 AND run_id = $2 AND purged_at IS NOT NULL";
+    let key: Vec<Value> = vec![run.tenant.as_str().into(), run.run.as_str().into()];
+    let forgotten = store.write.execute_raw(store.statement(sql, key)).await;
+    forgotten.map(|_| ()).map_err(|error| store_error(&error))
+}
+
+pub(super) async fn mark_damaged(
+    store: &SqlStore,
+    run: &RunKey,
+    stream: &StreamKey,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE workflow_terminal_records SET state = $5, reason = $6, updated_at = $7 \
+         WHERE tenant_id = $1 AND run_id = $2 AND node_ref = $3 AND stream = $4 \
+         AND state = $8 AND purged_at IS NULL";
+    let values: Vec<Value> = vec![
+        run.tenant.as_str().into(),
+        run.run.as_str().into(),
+        stream.node_ref.as_str().into(),
+        stream.stream.as_str().into(),
+        RecordingState::Incomplete.as_str().into(),
+        IncompleteReason::Archive.as_str().into(),
+        Timestamp::now().0.into(),
+        RecordingState::Complete.as_str().into(),
+    ];
+    let marked = store.write.execute_raw(store.statement(sql, values)).await;
+    marked.map(|_| ()).map_err(|error| store_error(&error))
 }

@@ -1,5 +1,7 @@
 //! The rows of segments: which object holds which stretch of a stream.
 
+use std::collections::HashSet;
+
 use runcast_actors::ids::{RunKey, Seq, StreamKey};
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{ObjectKey, Segment, StoreError};
@@ -32,6 +34,7 @@ pub(super) async fn segments(
     run: &RunKey,
     stream: Option<&StreamKey>,
     after: Seq,
+    limit: u32,
 ) -> Result<(Seq, Vec<Segment>), StoreError> {
     let failed = |error| store_error(&error);
     let transaction = store.begin_read().await?;
@@ -51,11 +54,32 @@ pub(super) async fn segments(
         .filter(archive_segments::Column::SupersededAt.is_null())
         .filter(archive_segments::Column::LastSeq.gt(seq_column(after)))
         .order_by_asc(archive_segments::Column::FirstSeq)
+        .limit(u64::from(limit))
         .all(&transaction)
         .await
         .map_err(failed)?;
     let found = rows.iter().map(segment).collect::<Result<_, _>>()?;
     Ok((seq("archived_through_seq", through)?, found))
+}
+
+pub(super) async fn unknown(
+    store: &SqlStore,
+    objects: &[ObjectKey],
+) -> Result<Vec<ObjectKey>, StoreError> {
+    let mut known: HashSet<String> = HashSet::new();
+    for part in objects.chunks(ROWS_PER_STATEMENT) {
+        let names = part.iter().map(ObjectKey::as_str);
+        let rows: Vec<String> = archive_segments::Entity::find()
+            .select_only()
+            .column(archive_segments::Column::Object)
+            .filter(archive_segments::Column::Object.is_in(names))
+            .into_tuple()
+            .all(&store.read)
+            .await
+            .map_err(|error| store_error(&error))?;
+        known.extend(rows);
+    }
+    Ok(objects.iter().filter(|object| !known.contains(object.as_str())).cloned().collect())
 }
 
 /// Inserts segments; their recordings have rows.

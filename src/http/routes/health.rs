@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_TYPE, FORWARDED};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
 use runcast_actors::ids::InstanceId;
 use runcast_actors::moment::Timestamp;
-use runcast_actors::ports::LogHealth;
+use runcast_actors::ports::{LogHealth, ObjectStore};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -19,8 +19,10 @@ use crate::http::api::Api;
 use crate::http::endpoint::Endpoint;
 use crate::http::error::ApiError;
 
-/// How long the database may take to answer before it counts as away.
+/// How long a store may take to answer before it counts as away.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// How old the last look at the archive may be.
+const ARCHIVE_LOOK_AGE: Duration = Duration::from_secs(5);
 
 /// That the process answers.
 #[derive(Debug, Serialize, ToSchema)]
@@ -42,7 +44,7 @@ pub struct Readiness {
     /// Which instance answers.
     #[schema(value_type = String)]
     pub instance: InstanceId,
-    /// The stores it has, by name: `database`, `log`.
+    /// The stores it has, by name: `database`, `log`, `archive`.
     #[schema(value_type = BTreeMap<String, StoreReadiness>)]
     pub stores: BTreeMap<&'static str, StoreReadiness>,
     /// Where a damaged log was moved at the start, if one was: runs of that log have gaps.
@@ -75,11 +77,30 @@ pub enum StoreState {
 
 /// Since when each store is as it is.
 #[derive(Debug, Default)]
-pub(crate) struct StoreStates(Mutex<BTreeMap<&'static str, StoreReadiness>>);
+pub(crate) struct StoreStates {
+    known: Mutex<BTreeMap<&'static str, StoreReadiness>>,
+    /// A look at the archive writes an object, so it is not taken at every question.
+    archive: tokio::sync::Mutex<Option<(Instant, StoreState)>>,
+}
 
 impl StoreStates {
+    async fn archive(&self, objects: &dyn ObjectStore) -> StoreState {
+        let mut looked = self.archive.lock().await;
+        if let Some((at, state)) = *looked
+            && at.elapsed() < ARCHIVE_LOOK_AGE
+        {
+            return state;
+        }
+        let state = match tokio::time::timeout(PING_TIMEOUT, objects.probe()).await {
+            Ok(Ok(())) => StoreState::Up,
+            Ok(Err(_)) | Err(_) => StoreState::Down,
+        };
+        *looked = Some((Instant::now(), state));
+        state
+    }
+
     fn note(&self, name: &'static str, state: StoreState) -> StoreReadiness {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match known.get(name) {
             Some(before) if before.state == state => *before,
             _ => {
@@ -127,11 +148,14 @@ pub(crate) async fn readyz(api: web::Data<Api>) -> HttpResponse {
         LogHealth::LowOnDisk => StoreState::Degraded,
         LogHealth::Down => StoreState::Down,
     };
+    let archive = api.store_states.archive(api.history.archive().objects().as_ref()).await;
     let draining = api.is_draining();
+    // Without the archive captures go on, up to the limit of the log.
     let ready = !draining && database != StoreState::Down && log != StoreState::Down;
     let stores = BTreeMap::from([
         ("database", api.store_states.note("database", database)),
         ("log", api.store_states.note("log", log)),
+        ("archive", api.store_states.note("archive", archive)),
     ]);
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.json(Readiness {

@@ -6,7 +6,8 @@ use actix_web::http::Method;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use runcast_actors::entry::TerminalSize;
-use runcast_actors::ids::{NodeRef, RunKey, StreamKey, StreamName};
+use runcast_actors::history::Wanted;
+use runcast_actors::ids::{ChunkIndex, NodeRef, RunKey, StreamKey, StreamName};
 use runcast_actors::run_spec::MAX_TEXT_BYTES;
 use runcast_actors::run_view::{NodeView, RunView};
 use serde::Deserialize;
@@ -94,11 +95,17 @@ pub(crate) async fn get_chunks(
 
 async fn read_page(api: &Api, request: PageRequest) -> Result<ChunkPage, ApiError> {
     let place = |chunk| PageEnd { run: request.run.clone(), stream: request.stream.clone(), chunk };
-    let start = api.positions.nearest(&place(request.after)).unwrap_or_default();
+    let mut start = api.positions.nearest(&place(request.after)).unwrap_or_default();
+    let first = Wanted::Chunk(ChunkIndex(u64::try_from(request.after + 1).unwrap_or(0)));
+    let archived = api.history.nearest(&request.run, &request.stream, first).await?;
+    if archived.after > start.through {
+        start = Position { through: archived.after, ended: None };
+    }
     let deadline = Instant::now() + MAX_SEARCH;
     let mut page = ChunkPage::new(request.clone(), start);
     loop {
-        let stretch = api.history.read(&request.run, page.cursor(), READ_BYTES).await?;
+        let (run, stream) = (&request.run, &request.stream);
+        let stretch = api.history.read_stream(run, stream, page.cursor(), READ_BYTES).await?;
         let is_last = stretch.items.is_empty() || stretch.through >= stretch.tail;
         if page.push_stretch(&stretch) || is_last || Instant::now() >= deadline {
             break;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use runcast_actors::entry::{Body, Chunk, ChunkKind, Entry};
 use runcast_actors::event_json::event_data;
-use runcast_actors::history::{Item, Stretch};
+use runcast_actors::history::{Item, Source, Stretch};
 use runcast_actors::ids::{RunKey, Seq, StreamKey};
 use serde_json::{Value, json};
 
@@ -45,6 +45,15 @@ pub(super) struct ChunkPage {
     gaps: Vec<Value>,
     examined: i64,
     position: Position,
+    /// Where the chunks were kept; none before the first.
+    source: Option<&'static str>,
+}
+
+fn source_name(source: Source) -> &'static str {
+    match source {
+        Source::Log => "hot",
+        Source::Archive => "archive",
+    }
 }
 
 impl ChunkPage {
@@ -58,6 +67,7 @@ impl ChunkPage {
             gaps: Vec::new(),
             examined,
             position: start,
+            source: None,
         }
     }
 
@@ -73,6 +83,11 @@ impl ChunkPage {
 
     /// Takes what fits of a stretch; true if the page is full.
     pub(super) fn push_stretch(&mut self, stretch: &Stretch) -> bool {
+        let source = source_name(stretch.source);
+        if !stretch.items.is_empty() {
+            let is_same = self.source.is_none_or(|before| before == source);
+            self.source = Some(if is_same { source } else { "mixed" });
+        }
         for item in &stretch.items {
             match item {
                 Item::Entry(entry) => {
@@ -111,7 +126,7 @@ impl ChunkPage {
             "firstChunkIndex": first,
             "lastChunkIndex": last,
             "complete": self.position.ended.unwrap_or(false),
-            "source": "hot",
+            "source": self.source.unwrap_or("hot"),
             "gaps": self.gaps,
         })
         .to_string();
@@ -195,7 +210,8 @@ mod tests {
         let through = entries.last().map_or(Seq(0), |entry| entry.seq);
         let items = entries.into_iter().map(|entry| Item::Entry(Arc::new(entry))).collect();
         let mut page = ChunkPage::new(request, Position::default());
-        let full = page.push_stretch(&Stretch { items, through, tail: through });
+        let full =
+            page.push_stretch(&Stretch { items, through, tail: through, source: Source::Log });
         let (end, position) = page.end();
         (serde_json::from_slice(&page.finish()).expect("JSON"), end, position, full)
     }

@@ -408,6 +408,7 @@ fn history(error: &HistoryError) -> Passing {
     match error {
         HistoryError::Log(_) => Passing::new("the log is away"),
         HistoryError::Store(_) => Passing::new("the database is away"),
+        HistoryError::Archive(_) => Passing::new("the archive is away"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Runs as their owner lives them, with a scripted runner, a log and rows in memory, on a paused clock.
 
+mod archive;
 mod capture;
 mod ending;
 mod faults;

@@ -9,14 +9,19 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, watch};
 
+use crate::archive::Archive;
 use crate::entry::{Body, Chunk, ChunkKind, Entry, StreamTotals, TraceEvent, TraceKind};
 use crate::flow::permits::CaptureBudget;
 use crate::flow::sequencer::hex;
-use crate::history::History;
+use crate::history::{History, Item};
 use crate::ids::{InstanceId, NodeRef, RunKey, Seq, StreamKey};
 use crate::kernel::{ArbiterPool, ExitStatus, KillSwitch, Observers};
 use crate::messages::run_commands::EndRun;
-use crate::ports::{Claim, LogHealth, RunStore as _, Runner, Submission};
+use crate::ports::{
+    Claim, IncompleteReason, LogHealth, ObjectKey, RecordingState, RecordingStore as _,
+    RunLog as _, RunStore as _, Runner, Submission,
+};
+use crate::roles::archivist::ArchiveSettings;
 use crate::roles::node::{CaptureSettings, EndReason};
 use crate::roles::owner::{OwnedRun, Service, own};
 use crate::roles::run::Run;
@@ -26,6 +31,7 @@ use crate::run_view::{
     FailureKind, NodeStatus, NodeView, RunStatus, RunView, TerminalMode, TerminalView,
 };
 use crate::testing::log_memory::{MemoryLog, run_key};
+use crate::testing::objects_memory::MemoryObjects;
 use crate::testing::runner_scripted::{ScriptedRunner, Told};
 use crate::testing::store_memory::MemoryStore;
 
@@ -42,6 +48,8 @@ pub(super) struct Limits {
     pub capture_bytes: usize,
     pub max_bytes_per_run: u64,
     pub max_parallel: usize,
+    pub segment_bytes: u64,
+    pub hot_min: Duration,
 }
 
 impl Default for Limits {
@@ -51,6 +59,8 @@ impl Default for Limits {
             capture_bytes: 1024 * 1024,
             max_bytes_per_run: 1 << 30,
             max_parallel: 100,
+            segment_bytes: 64 * 1024,
+            hot_min: 300 * SEC,
         }
     }
 }
@@ -59,6 +69,7 @@ pub(super) struct World {
     pub service: Arc<Service>,
     pub log: Arc<MemoryLog>,
     pub store: Arc<MemoryStore>,
+    pub objects: Arc<MemoryObjects>,
     pub runner: ScriptedRunner,
     pub health: watch::Sender<LogHealth>,
 }
@@ -78,8 +89,11 @@ impl World {
         limits: Limits,
     ) -> Self {
         let (log, store) = (Arc::new(MemoryLog::new()), Arc::new(MemoryStore::new()));
-        let history = History::new(log.clone(), store.clone());
+        let objects = Arc::new(MemoryObjects::new());
+        let archive = Archive::new(objects.clone(), store.clone(), 16 * 1024 * 1024);
+        let history = History::new(log.clone(), store.clone(), Arc::new(archive));
         let arbiters = Arc::new(ArbiterPool::of_this_thread());
+        let archivers = arbiters.clone();
         let (observers, root) = (Observers::new(), KillSwitch::new());
         let (health, log_health) = watch::channel(LogHealth::Up);
         let screens =
@@ -106,8 +120,11 @@ impl World {
             },
             max_bytes_per_run: limits.max_bytes_per_run,
             lease: LEASE,
+            archivers,
+            archiving: ArchiveSettings { segment_bytes: limits.segment_bytes, flush_interval: SEC },
+            hot_min: limits.hot_min,
         });
-        Self { service, log, store, runner: scripted.clone(), health }
+        Self { service, log, store, objects, runner: scripted.clone(), health }
     }
 
     /// Submits a run of these nodes and claims it.
@@ -146,7 +163,72 @@ impl World {
         assert_eq!(stored.view.last_seq, story.last());
         assert!(self.store.leases().await.unwrap().is_empty(), "the lease is given back");
         assert_eq!(self.service.budget.in_use(), 0, "every permit came back");
+        self.check_recordings(&story).await;
+        self.check_history_without_the_log(&story).await;
         story
+    }
+
+    /// Every stream has its recording, which is complete if its end says so.
+    async fn check_recordings(&self, story: &Story) {
+        let recordings = self.store.recordings(&run()).await.unwrap();
+        let mut exits = HashMap::new();
+        for entry in &story.0 {
+            if let Body::Terminal(chunk) = &entry.body
+                && let ChunkKind::Exit(exit) = &chunk.kind
+            {
+                exits.insert(chunk.stream_key(), exit.totals.clone());
+            }
+        }
+        assert_eq!(recordings.len(), exits.len(), "a recording for every stream");
+        for recording in recordings {
+            let told = &exits[&recording.stream];
+            let expected = match told.complete {
+                true => (RecordingState::Complete, None),
+                false => (RecordingState::Incomplete, Some(IncompleteReason::Lost)),
+            };
+            assert_eq!((recording.state, recording.reason), expected, "{:?}", recording.stream);
+            assert_eq!((recording.chunks, recording.bytes), (told.chunks, told.bytes));
+            assert_eq!(recording.sha256.as_ref(), Some(&told.sha256));
+            let whole = ObjectKey::recording(&run(), &recording.stream);
+            assert_eq!(recording.object, Some(whole));
+        }
+    }
+
+    /// Once the log is empty, rows and archive give the same entries, wherever a reader begins.
+    async fn check_history_without_the_log(&self, story: &Story) {
+        self.log.trim(&run(), story.last()).await.unwrap();
+        assert!(self.log.entries(&run()).is_empty());
+        let starts = [0, story.0.len() / 3, story.0.len().saturating_sub(1)];
+        for (start, limit) in starts.into_iter().zip([1, 2000, 1 << 20]) {
+            let after = if start == 0 { Seq::START } else { story.0[start - 1].seq };
+            assert_eq!(self.history(after, limit).await, story.0[start..], "after {after}");
+        }
+    }
+
+    /// Every entry after the cursor, as history tells it; there must be no gap.
+    pub(super) async fn history(&self, after: Seq, limit: usize) -> Vec<Arc<Entry>> {
+        let mut entries = Vec::new();
+        for item in self.items(after, limit).await {
+            match item {
+                Item::Entry(entry) => entries.push(entry),
+                Item::Gap(gap) => panic!("{gap:?}"),
+            }
+        }
+        entries
+    }
+
+    /// Everything after the cursor, as history tells it.
+    pub(super) async fn items(&self, after: Seq, limit: usize) -> Vec<Item> {
+        let (mut items, mut cursor) = (Vec::new(), after);
+        loop {
+            let stretch = self.service.history.read(&run(), cursor, limit).await.unwrap();
+            if stretch.items.is_empty() {
+                return items;
+            }
+            assert!(stretch.through > cursor, "it gets on");
+            cursor = stretch.through;
+            items.extend(stretch.items);
+        }
     }
 
     /// Waits until the log holds this.

@@ -8,7 +8,7 @@ use super::{MemoryStore, Row, owned};
 use crate::ids::{Epoch, RunKey, Seq, StreamKey};
 use crate::moment::Timestamp;
 use crate::ports::{
-    ArchiveBatch, ObjectKey, Recording, RecordingState, RecordingStore, Segment, StoreError,
+    ArchiveBatch, IncompleteReason, ObjectKey, Recording, RecordingState, RecordingStore, Segment, StoreError,
 };
 use crate::run_view::RecordingCounts;
 
@@ -81,7 +81,10 @@ impl Archived {
     }
 
     fn oldest_kept(&self) -> Option<Timestamp> {
-        let kept = self.recordings.values().filter(|recording| recording.purged_at.is_none());
+        let kept = self
+            .recordings
+            .values()
+            .filter(|recording| recording.purged_at.is_none() || recording.object.is_some());
         kept.filter_map(|recording| recording.completed_at).min()
     }
 }
@@ -120,6 +123,7 @@ impl RecordingStore for MemoryStore {
         run: &RunKey,
         stream: Option<&StreamKey>,
         after: Seq,
+        limit: u32,
     ) -> Result<(Seq, Vec<Segment>), StoreError> {
         let rows = self.rows()?;
         let Some(row) = rows.get(run) else { return Ok((Seq::START, Vec::new())) };
@@ -134,7 +138,16 @@ impl RecordingStore for MemoryStore {
             .cloned()
             .collect();
         found.sort_by_key(Segment::first_seq);
+        found.truncate(limit as usize);
         Ok((row.archived.through, found))
+    }
+
+    async fn unknown(&self, objects: &[ObjectKey]) -> Result<Vec<ObjectKey>, StoreError> {
+        let rows = self.rows()?;
+        let is_known = |object: &&ObjectKey| {
+            rows.values().any(|row| row.archived.segments.contains_key(*object))
+        };
+        Ok(objects.iter().filter(|object| !is_known(object)).cloned().collect())
     }
 
     async fn archive(
@@ -183,6 +196,20 @@ impl RecordingStore for MemoryStore {
         Ok(())
     }
 
+    async fn mark_damaged(&self, run: &RunKey, stream: &StreamKey) -> Result<(), StoreError> {
+        let mut rows = self.rows()?;
+        let recordings = rows.get_mut(run).map(|row| &mut row.archived.recordings);
+        if let Some(recording) = recordings.and_then(|recordings| recordings.get_mut(stream))
+            && recording.state == RecordingState::Complete
+            && recording.purged_at.is_none()
+        {
+            recording.state = RecordingState::Incomplete;
+            recording.reason = Some(IncompleteReason::Archive);
+            recording.updated_at = Timestamp::now();
+        }
+        Ok(())
+    }
+
     async fn superseded(
         &self,
         before: Timestamp,
@@ -226,8 +253,17 @@ impl RecordingStore for MemoryStore {
         for recording in row.archived.recordings.values_mut() {
             if recording.purged_at.is_none() {
                 recording.purged_at = Some(Timestamp::now());
-                recording.object = None;
             }
+        }
+        Ok(())
+    }
+
+    async fn forget_objects(&self, run: &RunKey) -> Result<(), StoreError> {
+        let mut rows = self.rows()?;
+        let Some(row) = rows.get_mut(run) else { return Ok(()) };
+        let expired = |recording: &&mut Recording| recording.purged_at.is_some();
+        for recording in row.archived.recordings.values_mut().filter(expired) {
+            recording.object = None;
         }
         Ok(())
     }

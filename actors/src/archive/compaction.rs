@@ -1,0 +1,142 @@
+//! The segments of a stream that has ended become one object, which is read back while it is written.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{Archive, ArchiveError};
+use crate::cast::{self, CastError, FrameInfo, FrameMerger, Tally};
+use crate::entry::{Body, StreamTotals};
+use crate::ids::{Epoch, RunKey, Seq, StreamKey};
+use crate::ports::{ObjectError, ObjectKey, ObjectWriter, Segment};
+
+/// Rows that are read at once.
+const SEGMENTS: u32 = 256;
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub struct Compaction {
+    /// The whole recording; none if nothing of it could be read.
+    pub whole: Option<Segment>,
+    /// What is in it, as it was read back.
+    pub tally: Tally,
+    /// Objects were missing or damaged.
+    pub is_damaged: bool,
+}
+
+/// Where everything stands in a recording, for other programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Index<'a> {
+    version: u32,
+    frames: &'a [FrameInfo],
+    r#final: &'a StreamTotals,
+}
+
+/// Writes the recording of a stream from its segments. Holds one frame at a time. `totals` is what the
+/// stream's end tells.
+pub async fn compact(
+    archive: &Archive,
+    run: &RunKey,
+    stream: &StreamKey,
+    epoch: Epoch,
+    totals: &StreamTotals,
+) -> Result<Compaction, ArchiveError> {
+    let object = ObjectKey::recording(run, stream);
+    let mut copy = Copy {
+        writer: archive.objects().create(&object).await?,
+        merger: FrameMerger::new(),
+        frames: Vec::new(),
+        length: 0,
+        tally: Tally::default(),
+        is_damaged: false,
+    };
+    let mut after = Seq::START;
+    loop {
+        let (_, segments) =
+            archive.recordings().segments(run, Some(stream), after, SEGMENTS).await?;
+        for segment in &segments {
+            for info in &segment.frames {
+                copy.frame(archive, stream, &segment.object, info).await?;
+            }
+            after = segment.last_seq();
+        }
+        if segments.len() < SEGMENTS as usize {
+            break;
+        }
+    }
+    let rest =
+        std::mem::take(&mut copy.merger).finish().map_err(|error| damaged(&object, &error))?;
+    copy.write(rest).await?;
+    let Copy { writer, frames, length, tally, is_damaged, .. } = copy;
+    let whole = if frames.is_empty() {
+        drop(writer);
+        None
+    } else {
+        writer.finish().await?;
+        let index = Index { version: 1, frames: &frames, r#final: totals };
+        let index = serde_json::to_vec(&index).expect("plain values with strings as keys");
+        archive.objects().put(&ObjectKey::index(run, stream), Bytes::from(index)).await?;
+        Some(Segment { stream: stream.clone(), epoch, object, length, frames })
+    };
+    Ok(Compaction { whole, tally, is_damaged })
+}
+
+struct Copy {
+    writer: Box<dyn ObjectWriter>,
+    merger: FrameMerger,
+    frames: Vec<FrameInfo>,
+    length: u64,
+    tally: Tally,
+    is_damaged: bool,
+}
+
+impl Copy {
+    async fn frame(
+        &mut self,
+        archive: &Archive,
+        stream: &StreamKey,
+        object: &ObjectKey,
+        info: &FrameInfo,
+    ) -> Result<(), ArchiveError> {
+        let range = info.offset..info.offset + info.length;
+        let compressed = match archive.objects().read(object, range).await {
+            Ok(compressed) => compressed,
+            Err(error) if error.is_passing() => return Err(error.into()),
+            Err(error) => return Ok(self.leave_out(&error)),
+        };
+        // What counts is what can be read back.
+        let text = cast::decompress(&compressed, info.text_length);
+        let entries = text.and_then(|text| cast::decode_frame(&text, stream));
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(error) => return Ok(self.leave_out(&error)),
+        };
+        for entry in &entries {
+            let Body::Terminal(chunk) = &entry.body else { continue };
+            self.tally.absorb(chunk);
+        }
+        let frames =
+            self.merger.push(*info, compressed).map_err(|error| damaged(object, &error))?;
+        self.write(frames).await?;
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    fn leave_out(&mut self, error: &dyn std::fmt::Display) {
+        tracing::error!(%error, "a piece of a recording is left out");
+        self.is_damaged = true;
+    }
+
+    async fn write(&mut self, frames: Vec<(FrameInfo, Bytes)>) -> Result<(), ArchiveError> {
+        for (info, bytes) in frames {
+            self.length += bytes.len() as u64;
+            self.frames.push(info);
+            self.writer.write(bytes).await?;
+        }
+        Ok(())
+    }
+}
+
+fn damaged(object: &ObjectKey, error: &CastError) -> ArchiveError {
+    ArchiveError::Objects(ObjectError::Damaged(object.clone(), error.to_string()))
+}

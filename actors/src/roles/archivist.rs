@@ -1,0 +1,467 @@
+//! Owns: the archive's checkpoint of one run and the encoders of its streams.
+//! Takes: nothing; it follows the log.
+//! Sends: segments to the object store, then their rows with the checkpoint; whole recordings at the end.
+//! Queue: none; the log is its queue. It holds what it has encoded since the checkpoint, compressed.
+//! Stops: when every recording of a run that has ended has its final state.
+//! Restart: yes, from the checkpoint; what was encoded beyond it is encoded again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::archive::compaction::{Compaction, compact};
+use crate::archive::{Archive, ArchiveError, left_overs};
+use crate::cast::{CastHeader, Defect, EncodedSegment, EncoderState, StreamEncoder};
+use crate::entry::{Body, Chunk, ChunkKind, Entry, TerminalSize};
+use crate::fail_point::fail_point;
+use crate::ids::{Epoch, RunKey, Seq, StreamKey};
+use crate::kernel::{ExitStatus, KillSwitch};
+use crate::live_runs::LiveRuns;
+use crate::moment::Timestamp;
+use crate::ports::{
+    ArchiveBatch, IncompleteReason, LogError, ObjectKey, Recording, RecordingState, RunLog,
+    Segment, StoreError,
+};
+use crate::run_view::RecordingCounts;
+
+/// How much of the log is looked through at once.
+const READ_BYTES: usize = 512 * 1024;
+/// How long it waits for more when something has come: nobody waits for it.
+const LINGER: Duration = Duration::from_millis(20);
+/// The first wait after a failed write; it doubles …
+const RETRY_FIRST: Duration = Duration::from_millis(200);
+/// … up to this.
+const RETRY_MAX: Duration = Duration::from_secs(10);
+/// A run that has gone on for so many intervals is flushed less often, so that segments stay few …
+const INTERVALS_PER_RUN: u32 = 1000;
+/// … but at least this often.
+const MAX_INTERVAL: Duration = Duration::from_secs(60);
+/// The size of a recording without a terminal.
+const PIPE_SIZE: TerminalSize = TerminalSize { cols: 120, rows: 30 };
+
+/// When an archivist writes.
+#[derive(Debug, Clone, Copy)]
+pub struct ArchiveSettings {
+    /// After so many bytes of the run's log (`archive.segment_bytes`).
+    pub segment_bytes: u64,
+    /// When the oldest chunk has waited so long (`archive.flush_interval_ms`).
+    pub flush_interval: Duration,
+}
+
+/// How far the archive of a run goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ArchivedThrough {
+    /// Every chunk up to here is archived.
+    pub seq: Seq,
+    /// Bytes of the log that were archived by this owner.
+    pub bytes: u64,
+    /// The run has ended and every recording has its final state.
+    pub is_final: bool,
+}
+
+/// Follows one run into the archive.
+pub struct Archivist {
+    /// Which run.
+    pub run: RunKey,
+    /// Under which epoch.
+    pub epoch: Epoch,
+    /// What is followed.
+    pub log: Arc<dyn RunLog>,
+    /// Where it goes.
+    pub archive: Arc<Archive>,
+    /// When it writes.
+    pub settings: ArchiveSettings,
+    /// The title of recordings begins with this.
+    pub title: String,
+    /// How far it is; kept beside the incarnations.
+    pub archived: Arc<watch::Sender<ArchivedThrough>>,
+    /// Where the counts of recordings are shown.
+    pub live: LiveRuns,
+    /// The group of the run.
+    pub group: KillSwitch,
+}
+
+/// What one incarnation has in hand.
+struct Work {
+    streams: BTreeMap<StreamKey, StreamWork>,
+    /// Everything up to here is encoded.
+    cursor: Seq,
+    /// Bytes of the log that were encoded since the checkpoint.
+    gathered: u64,
+    /// Bytes of the log of the whole run that went by.
+    log_bytes: u64,
+    /// When the oldest chunk that waits came.
+    oldest: Option<Instant>,
+    began: Instant,
+    has_ended: bool,
+}
+
+struct StreamWork {
+    encoder: StreamEncoder,
+    recording: Recording,
+    has_changed: bool,
+}
+
+impl Archivist {
+    /// One incarnation.
+    pub async fn follow(self: Arc<Self>) -> ExitStatus {
+        match self.archive_to_the_end().await {
+            Ok(()) => ExitStatus::Finished,
+            Err(status) => status,
+        }
+    }
+
+    async fn archive_to_the_end(&self) -> Result<(), ExitStatus> {
+        let mut wake = self.log.follow(&self.run);
+        let mut work = self.resume().await?;
+        loop {
+            let page = match self.log.read(&self.run, work.cursor, READ_BYTES).await {
+                Ok(page) => page,
+                Err(LogError::Unavailable(_)) => {
+                    tokio::time::sleep(RETRY_FIRST).await;
+                    continue;
+                }
+                Err(error) => return Err(ExitStatus::failed(error)),
+            };
+            let is_at_tail = page.entries.last().is_none_or(|last| last.seq >= page.tail);
+            for entry in &page.entries {
+                self.take(&mut work, entry);
+            }
+            let interval = self.interval(&work);
+            let is_due = work.oldest.is_some_and(|oldest| oldest.elapsed() >= interval);
+            let is_end = work.has_ended && is_at_tail;
+            if work.gathered >= self.settings.segment_bytes || is_due || is_end {
+                self.flush(&mut work).await?;
+                self.finalise_ended(&mut work).await?;
+            }
+            if is_end {
+                self.archived.send_modify(|archived| archived.is_final = true);
+                return Ok(());
+            }
+            if !page.entries.is_empty() {
+                // Others of this thread are archived in between.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            match work.oldest {
+                None => wake.changed().await,
+                Some(oldest) => {
+                    tokio::select! {
+                        () = wake.changed() => {}
+                        () = tokio::time::sleep_until(oldest + interval) => continue,
+                    }
+                }
+            }
+            // What comes a little later is encoded with it.
+            tokio::time::sleep(LINGER).await;
+        }
+    }
+
+    fn interval(&self, work: &Work) -> Duration {
+        let of_age = work.began.elapsed() / INTERVALS_PER_RUN;
+        self.settings.flush_interval.max(of_age.min(MAX_INTERVAL))
+    }
+
+    /// Goes on where the rows say that the last one stopped.
+    async fn resume(&self) -> Result<Work, ExitStatus> {
+        let rows = self.archive.recordings();
+        let recordings = self.retried(async || rows.recordings(&self.run).await).await?;
+        let (through, _) =
+            self.retried(async || rows.segments(&self.run, None, Seq::MAX, 1).await).await?;
+        let mut work = Work {
+            streams: BTreeMap::new(),
+            cursor: through,
+            gathered: 0,
+            log_bytes: 0,
+            oldest: None,
+            began: Instant::now(),
+            // The last entry may be archived already, so it will not come by.
+            has_ended: self.live.get(&self.run).is_some_and(|known| {
+                known.view.status.is_terminal() && known.view.last_seq <= through
+            }),
+        };
+        for recording in recordings {
+            let state = recording.encoder_state.as_deref().unwrap_or_default();
+            let state = EncoderState::from_json(state).map_err(ExitStatus::failed)?;
+            let encoder = StreamEncoder::resume(recording.stream.clone(), state);
+            let key = recording.stream.clone();
+            work.streams.insert(key, StreamWork { encoder, recording, has_changed: false });
+        }
+        self.archived.send_if_modified(|archived| {
+            let is_new = archived.seq != through;
+            archived.seq = through;
+            is_new
+        });
+        self.delete_left_overs().await;
+        Ok(work)
+    }
+
+    fn take(&self, work: &mut Work, entry: &Arc<Entry>) {
+        let cost = entry.memory_cost() as u64;
+        work.cursor = entry.seq;
+        work.gathered += cost;
+        work.log_bytes += cost;
+        work.oldest.get_or_insert_with(Instant::now);
+        match &entry.body {
+            Body::Terminal(chunk) => {
+                let log_bytes = work.log_bytes;
+                let stream = work
+                    .streams
+                    .entry(chunk.stream_key())
+                    .or_insert_with_key(|key| self.begin(key.clone(), chunk));
+                stream.encoder.push(entry.seq, chunk, log_bytes);
+                stream.has_changed = true;
+            }
+            Body::Status(change) => {
+                work.has_ended |= change.node.is_none() && change.run.status.is_terminal();
+            }
+            Body::Trace(_) => {}
+        }
+    }
+
+    fn begin(&self, stream: StreamKey, first: &Chunk) -> StreamWork {
+        let size = match first.kind {
+            ChunkKind::Resize(size) => size,
+            _ => PIPE_SIZE,
+        };
+        let header = CastHeader {
+            size,
+            timestamp: u64::try_from(first.recorded_at.0.div_euclid(1_000_000)).ok(),
+            title: Some(format!("{} / {}", self.title, stream.node_ref)),
+            command: None,
+        };
+        let now = Timestamp::now();
+        let recording = Recording {
+            stream: stream.clone(),
+            state: RecordingState::Live,
+            reason: None,
+            object: None,
+            first_chunk: None,
+            last_chunk: None,
+            last_seq: Seq::START,
+            chunks: 0,
+            bytes: 0,
+            sha256: None,
+            gaps: 0,
+            duration_us: 0,
+            size,
+            epoch: self.epoch,
+            encoder_state: None,
+            created_at: now,
+            updated_at: now,
+            completed_at: None,
+            purged_at: None,
+        };
+        StreamWork { encoder: StreamEncoder::new(stream, header), recording, has_changed: false }
+    }
+
+    /// Writes what was encoded since the checkpoint, and moves it.
+    async fn flush(&self, work: &mut Work) -> Result<(), ExitStatus> {
+        let started = Instant::now();
+        let mut batch = ArchiveBatch { through: work.cursor, ..ArchiveBatch::default() };
+        let mut encoded_bytes = 0;
+        for (key, stream) in &mut work.streams {
+            if !std::mem::take(&mut stream.has_changed) {
+                continue;
+            }
+            if let Some(segment) = stream.encoder.cut() {
+                encoded_bytes += segment.bytes.len() as u64;
+                batch.segments.push(self.put(key, segment).await?);
+            }
+            stream.describe(self.epoch);
+            batch.recordings.push(stream.recording.clone());
+        }
+        fail_point("archive.objects_written");
+        let rows = self.archive.recordings();
+        self.retried(async || rows.archive(&self.run, self.epoch, batch.clone()).await).await?;
+        fail_point("archive.rows_written");
+        if !batch.segments.is_empty() {
+            metrics::histogram!("runcast_archive_flush_seconds").record(started.elapsed());
+            metrics::counter!("runcast_archive_stored_bytes_total").increment(encoded_bytes);
+        }
+        let gathered = std::mem::take(&mut work.gathered);
+        work.oldest = None;
+        self.archived.send_modify(|archived| {
+            archived.seq = work.cursor;
+            archived.bytes += gathered;
+        });
+        self.show_counts(work);
+        Ok(())
+    }
+
+    async fn put(&self, key: &StreamKey, encoded: EncodedSegment) -> Result<Segment, ExitStatus> {
+        let EncodedSegment { frames, bytes } = encoded;
+        let first = frames.first().map(|frame| frame.first_chunk).unwrap_or_default();
+        let last = frames.last().map(|frame| frame.last_chunk).unwrap_or_default();
+        let object = ObjectKey::segment(&self.run, key, first, last, self.epoch);
+        let objects = self.archive.objects();
+        self.stored(async || objects.put(&object, bytes.clone()).await).await?;
+        let length = bytes.len() as u64;
+        Ok(Segment { stream: key.clone(), epoch: self.epoch, object, length, frames })
+    }
+
+    /// Brings every stream whose end is archived to its final state.
+    async fn finalise_ended(&self, work: &mut Work) -> Result<(), ExitStatus> {
+        let ended = |stream: &&mut StreamWork| {
+            stream.recording.state == RecordingState::Live
+                && stream.encoder.state().exit().is_some()
+        };
+        let mut changed = false;
+        for stream in work.streams.values_mut().filter(ended) {
+            self.finalise(stream).await?;
+            changed = true;
+        }
+        if changed {
+            self.show_counts(work);
+        }
+        Ok(())
+    }
+
+    async fn finalise(&self, stream: &mut StreamWork) -> Result<(), ExitStatus> {
+        let key = stream.recording.stream.clone();
+        let Some(exit) = stream.encoder.state().exit() else { return Ok(()) };
+        let told = &exit.totals;
+        let compacting = async || compact(&self.archive, &self.run, &key, self.epoch, told).await;
+        let Compaction { whole, tally, is_damaged } = self.stored(compacting).await?;
+        fail_point("archive.compacted");
+        let reason = match tally.defect() {
+            _ if is_damaged => Some(IncompleteReason::Archive),
+            None => None,
+            Some(Defect::Missing { .. }) => Some(IncompleteReason::Gap),
+            Some(Defect::Lost { .. }) => Some(IncompleteReason::Lost),
+            // What was archived had an end.
+            Some(Defect::NoEnd { .. }) => Some(IncompleteReason::Archive),
+            Some(Defect::Chunks { .. } | Defect::Bytes { .. } | Defect::Sha256 { .. }) => {
+                Some(IncompleteReason::Mismatch)
+            }
+        };
+        let recording = &mut stream.recording;
+        recording.state = match reason {
+            None => RecordingState::Complete,
+            Some(_) => RecordingState::Incomplete,
+        };
+        recording.reason = reason;
+        recording.object = whole.as_ref().map(|whole| whole.object.clone());
+        recording.chunks = tally.chunks();
+        recording.bytes = tally.bytes();
+        recording.gaps = tally.gaps();
+        recording.sha256 = Some(tally.sha256());
+        recording.updated_at = Timestamp::now();
+        recording.completed_at = Some(recording.updated_at);
+        if let Some(reason) = reason {
+            let reason = reason.as_str();
+            tracing::warn!(run = %self.run, stream = %key.stream, node = %key.node_ref, reason, "a recording is incomplete");
+        }
+        let rows = self.archive.recordings();
+        self.retried(async || {
+            rows.finalise(&self.run, self.epoch, recording.clone(), whole.clone()).await
+        })
+        .await?;
+        fail_point("archive.finalised");
+        self.archive.forget(&self.run);
+        Ok(())
+    }
+
+    fn show_counts(&self, work: &Work) {
+        let mut counts = RecordingCounts::default();
+        for stream in work.streams.values() {
+            match stream.recording.state {
+                RecordingState::Live => counts.live += 1,
+                RecordingState::Complete => counts.complete += 1,
+                RecordingState::Incomplete => counts.incomplete += 1,
+            }
+        }
+        self.live.recordings(&self.run, counts);
+    }
+
+    /// Deletes segments that an owner wrote before it died, without their rows.
+    async fn delete_left_overs(&self) {
+        if let Err(error) = left_overs::delete(&self.archive, &self.run).await {
+            // They cost only room, and the next owner or the purge of the run deletes them.
+            tracing::warn!(run = %self.run, %error, "left-overs of the archive were not deleted");
+        }
+    }
+
+    /// Asks the rows until they answer.
+    async fn retried<Answer>(
+        &self,
+        ask: impl AsyncFn() -> Result<Answer, StoreError>,
+    ) -> Result<Answer, ExitStatus> {
+        let mut retry = Retry::default();
+        loop {
+            match ask().await {
+                Ok(answer) => return Ok(answer),
+                Err(StoreError::Fenced(epoch)) => {
+                    // No restart can mend this: the group goes, and its processes with it.
+                    let error = format!("epoch {epoch} of the run is fenced");
+                    self.group.kill(ExitStatus::failed(error));
+                    return Err(ExitStatus::Killed);
+                }
+                Err(StoreError::Broken(error)) => return Err(ExitStatus::failed(error)),
+                Err(error @ StoreError::Unavailable(_)) => retry.wait(&self.run, &error).await,
+            }
+        }
+    }
+
+    /// Asks the object store until it answers.
+    async fn stored<Answer, Error: Into<ArchiveError>>(
+        &self,
+        ask: impl AsyncFn() -> Result<Answer, Error>,
+    ) -> Result<Answer, ExitStatus> {
+        let mut retry = Retry::default();
+        loop {
+            match ask().await.map_err(Into::into) {
+                Ok(answer) => return Ok(answer),
+                Err(ArchiveError::Objects(error)) => {
+                    if !error.is_passing() {
+                        return Err(ExitStatus::failed(error));
+                    }
+                    metrics::counter!("runcast_archive_failures_total").increment(1);
+                    retry.wait(&self.run, &error).await;
+                }
+                Err(ArchiveError::Store(StoreError::Broken(error))) => {
+                    return Err(ExitStatus::failed(error));
+                }
+                Err(ArchiveError::Store(error)) => retry.wait(&self.run, &error).await,
+            }
+        }
+    }
+}
+
+impl StreamWork {
+    /// Brings the row up to what the encoder has seen.
+    fn describe(&mut self, epoch: Epoch) {
+        let (recording, state) = (&mut self.recording, self.encoder.state());
+        recording.first_chunk = state.first_chunk();
+        recording.last_chunk = state.last_chunk();
+        recording.last_seq = state.last_seq();
+        recording.chunks = state.chunks();
+        recording.bytes = state.bytes();
+        recording.gaps = state.gaps();
+        recording.duration_us = state.at_us();
+        recording.epoch = epoch;
+        recording.updated_at = Timestamp::now();
+        recording.encoder_state = Some(state.to_json());
+    }
+}
+
+/// The wait between tries.
+struct Retry(Duration);
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self(RETRY_FIRST)
+    }
+}
+
+impl Retry {
+    async fn wait(&mut self, run: &RunKey, error: &dyn std::fmt::Display) {
+        let wait_ms = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(%run, %error, wait_ms, "the archive waits");
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(RETRY_MAX);
+    }
+}

@@ -1,0 +1,118 @@
+//! Owns: nothing; it looks at what runs that have ended leave behind.
+//! Takes: nothing.
+//! Sends: deletes of superseded segments, trims of logs, removals by retention.
+//! Queue: none; each look takes a bounded part, the rest waits for the next.
+//! Stops: with the service.
+//! Restart: yes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::fail_point::fail_point;
+use crate::history::{History, HistoryError};
+use crate::ids::{RunKey, Seq};
+use crate::kernel::ExitStatus;
+use crate::moment::Timestamp;
+use crate::ports::{ObjectKey, RunLog, RunStore};
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_secs(5);
+/// Objects or runs of one look.
+const AT_ONCE: u32 = 200;
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// The log of a run that has ended (`retention.hot_min_secs`).
+    pub hot_min: Duration,
+    /// Segments that a whole recording has replaced (`archive.delete_after_secs`).
+    pub superseded: Duration,
+    /// Recordings, from their end (`retention.recordings_days`); none: for ever.
+    pub recordings: Option<Duration>,
+}
+
+/// Cleans up behind runs that have ended.
+pub struct Reaper {
+    /// What is trimmed.
+    pub log: Arc<dyn RunLog>,
+    /// Which runs have ended.
+    pub store: Arc<dyn RunStore>,
+    /// What is kept of them.
+    pub history: History,
+    /// How long.
+    pub retention: Retention,
+}
+
+impl Reaper {
+    /// One incarnation.
+    pub async fn look(self: Arc<Self>) -> ExitStatus {
+        loop {
+            for result in
+                [self.delete_superseded().await, self.trim_ended().await, self.expire().await]
+            {
+                if let Err(error) = result {
+                    tracing::warn!(%error, "what runs left behind was not cleaned up");
+                }
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    async fn delete_superseded(&self) -> Result<(), HistoryError> {
+        let archive = self.history.archive();
+        let before = Timestamp::now().minus(self.retention.superseded);
+        let objects = archive.recordings().superseded(before, AT_ONCE).await?;
+        if objects.is_empty() {
+            return Ok(());
+        }
+        for object in &objects {
+            archive.objects().delete(object).await.map_err(HistoryError::Archive)?;
+            fail_point("archive.segment_deleted");
+        }
+        Ok(archive.recordings().forget_superseded(&objects).await?)
+    }
+
+    /// What an owner leaves in the log is trimmed here when its time has come, also after a restart.
+    async fn trim_ended(&self) -> Result<(), HistoryError> {
+        let ended_before = Timestamp::now().minus(self.retention.hot_min);
+        for run in self.log.runs().await? {
+            if self.history.live().get(&run).is_some() {
+                continue;
+            }
+            let Some(stored) = self.store.find(&run).await? else { continue };
+            let view = &stored.view;
+            let is_due = view.status.is_terminal()
+                && view.recordings.live == 0
+                && view.finished_at.is_some_and(|finished| finished <= ended_before);
+            if !is_due {
+                continue;
+            }
+            let (archived, _) =
+                self.history.archive().recordings().segments(&run, None, Seq::MAX, 1).await?;
+            self.log.trim(&run, archived.min(view.last_seq)).await?;
+        }
+        Ok(())
+    }
+
+    async fn expire(&self) -> Result<(), HistoryError> {
+        let Some(keep) = self.retention.recordings else { return Ok(()) };
+        let before = Timestamp::now().minus(keep);
+        let archive = self.history.archive();
+        for run in archive.recordings().expired(before, AT_ONCE).await? {
+            self.expire_run(&run).await?;
+        }
+        Ok(())
+    }
+
+    async fn expire_run(&self, run: &RunKey) -> Result<(), HistoryError> {
+        let archive = self.history.archive();
+        // The rows go first: a reader that finds them finds the objects too, or learns that they went.
+        archive.recordings().expire(run).await?;
+        self.history.forget(run);
+        let prefix = ObjectKey::run_prefix(run);
+        archive.objects().remove_all(&prefix).await.map_err(HistoryError::Archive)?;
+        archive.recordings().forget_objects(run).await?;
+        tracing::info!(%run, "the recordings of the run were removed: their time is over");
+        Ok(())
+    }
+}

@@ -1,0 +1,195 @@
+//! What is archived of a run, while stores fail and objects go missing.
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::world::*;
+use crate::entry::{Body, ProcessEnd};
+use crate::history::Item;
+use crate::ids::{Epoch, Seq, StreamKey, StreamName};
+use crate::kernel::ExitStatus;
+use crate::ports::{
+    IncompleteReason, ObjectKey, Recording, RecordingState, RecordingStore as _, RunStore as _,
+};
+use crate::roles::owner::own;
+use crate::run_view::FailureKind;
+use crate::testing::runner_scripted::{ScriptedRunner, Step};
+
+fn stream(name: &str, stream: StreamName) -> StreamKey {
+    StreamKey { node_ref: node(name), stream }
+}
+
+/// Writes so many times 10 KiB, with a pause after each.
+fn talker(times: usize) -> Vec<Step> {
+    let write = |index: usize| {
+        let text = format!("{index} ").repeat(10_000);
+        [Step::Write(StreamName::Pty, Bytes::from(text)), Step::Wait(10 * MS)]
+    };
+    let mut steps: Vec<Step> = (0..times).flat_map(write).collect();
+    steps.push(Step::Exit(ProcessEnd::Code(0)));
+    steps
+}
+
+async fn recording(world: &World, name: &str) -> Recording {
+    let key = stream(name, StreamName::Pty);
+    world.store.recording(&run(), &key).await.unwrap().expect("it has a row")
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_run_of_many_segments_is_read_back_whole_and_leaves_nothing_behind() {
+    let runner = ScriptedRunner::new()
+        .with_script(&node("a"), talker(60))
+        .with_script(&node("b"), talker(30));
+    let limits = Limits { segment_bytes: 128 * 1024, hot_min: 0 * SEC, ..Limits::default() };
+    let world = World::with(&runner, limits);
+    let owned = world.begin(&graph(&[("a", &[]), ("b", &[])])).await;
+    assert_eq!(soon(owned.group.ended()).await, ExitStatus::Finished);
+    assert!(world.log.entries(&run()).is_empty(), "nothing is kept that is archived");
+
+    let story = Story::of(world.history(Seq::START, 64 * 1024).await);
+    story.check();
+    for name in ["a", "b"] {
+        assert_eq!(recording(&world, name).await.state, RecordingState::Complete);
+    }
+    let (_, segments) = world.store.segments(&run(), None, Seq::START, 100).await.unwrap();
+    assert_eq!(segments.len(), 2, "one object for each stream counts");
+    let superseded = world.store.superseded(crate::moment::Timestamp::now(), 100).await.unwrap();
+    assert!(superseded.len() >= 4, "{} segments were written", superseded.len());
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn p3_an_archive_that_is_away_pauses_the_terminal_at_the_limit_and_loses_nothing() {
+    let runner = ScriptedRunner::new().with_script(&node("a"), talker(100));
+    let limits =
+        Limits { segment_bytes: 64 * 1024, max_bytes_per_run: 512 * 1024, ..Limits::default() };
+    let world = World::with(&runner, limits);
+    world.objects.set_unavailable(true);
+    let owned = world.begin(&single()).await;
+    tokio::time::sleep(60 * SEC).await;
+    let held: usize = world.log.entries(&run()).iter().map(|entry| entry.memory_cost()).sum();
+    assert!((512 * 1024..1024 * 1024).contains(&held), "the log holds {held} bytes");
+    world.objects.set_unavailable(false);
+    let story = world.ended(&owned).await;
+    assert_eq!(story.exit("a").totals.bytes, story.output("a").len() as u64);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn p6_a_run_left_after_any_flush_is_finalised_by_the_next_owner() {
+    for after_ms in (0..1500).step_by(70) {
+        let script = vec![
+            Step::Write(StreamName::Pty, Bytes::from("x".repeat(50_000))),
+            Step::Wait(100 * MS),
+        ];
+        let script = std::iter::repeat_n(script, 100).flatten().collect();
+        let runner = ScriptedRunner::new().with_script(&node("a"), script);
+        let limits = Limits { segment_bytes: 100_000, hot_min: 0 * SEC, ..Limits::default() };
+        let world = World::with(&runner, limits);
+        let old = world.begin(&single()).await;
+        tokio::time::sleep(after_ms * MS).await;
+        old.group.kill_switch().kill(ExitStatus::Stopped);
+        soon(old.group.ended()).await;
+        let before = world.history(Seq::START, 1 << 20).await;
+        let claim = world.store.take_over(&run(), Epoch(0), &instance("new"), LEASE).await;
+        let claim = claim.unwrap().expect("it can be taken");
+        let new = own(&world.service, claim, FailureKind::Lost);
+        assert_eq!(soon(new.group.ended()).await, ExitStatus::Finished);
+
+        let story = Story::of(world.history(Seq::START, 1 << 20).await);
+        story.check();
+        assert_eq!(story.0[..before.len()], before, "after {after_ms} ms");
+        if before.iter().any(|entry| matches!(entry.body, Body::Terminal(_))) {
+            let recording = recording(&world, "a").await;
+            assert_eq!(recording.reason, Some(IncompleteReason::Lost));
+            assert_eq!(recording.bytes, story.output("a").len() as u64);
+        }
+        let left: Vec<ObjectKey> = world.objects.keys();
+        let (_, counted) = world.store.segments(&run(), None, Seq::START, 100).await.unwrap();
+        let superseded =
+            world.store.superseded(crate::moment::Timestamp::now(), 100).await.unwrap();
+        for key in left.iter().filter(|key| key.name().starts_with("seg-")) {
+            assert!(
+                superseded.contains(key) || counted.iter().any(|segment| segment.object == *key),
+                "{key} is a left-over"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn p2_a_segment_that_is_lost_is_a_gap_with_exact_bounds() {
+    let runner = ScriptedRunner::new().with_script(&node("a"), talker(40));
+    let limits = Limits { segment_bytes: 100_000, hot_min: 0 * SEC, ..Limits::default() };
+    let world = World::with(&runner, limits);
+    let owned = world.begin(&single()).await;
+    let lost = soon(async {
+        loop {
+            let (_, segments) = world.store.segments(&run(), None, Seq::START, 10).await.unwrap();
+            if segments.len() >= 3 {
+                break segments[1].clone();
+            }
+            tokio::time::sleep(MS).await;
+        }
+    })
+    .await;
+    assert!(world.objects.lose(&lost.object));
+    assert_eq!(soon(owned.group.ended()).await, ExitStatus::Finished);
+
+    let recording = recording(&world, "a").await;
+    assert_eq!(recording.state, RecordingState::Incomplete);
+    assert_eq!(recording.reason, Some(IncompleteReason::Archive));
+    let gaps: Vec<(Seq, Seq)> = world
+        .items(Seq::START, 64 * 1024)
+        .await
+        .into_iter()
+        .filter_map(|item| match item {
+            Item::Gap(gap) => Some((gap.from, gap.to)),
+            Item::Entry(_) => None,
+        })
+        .collect();
+    assert_eq!(gaps, [(lost.first_seq(), lost.last_seq())]);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_recording_that_is_damaged_later_is_not_complete_any_more() {
+    let runner = ScriptedRunner::new().with_script(&node("a"), talker(20));
+    let limits = Limits { hot_min: 0 * SEC, ..Limits::default() };
+    let world = World::with(&runner, limits);
+    let owned = world.begin(&single()).await;
+    assert_eq!(soon(owned.group.ended()).await, ExitStatus::Finished);
+    assert_eq!(recording(&world, "a").await.state, RecordingState::Complete);
+    let whole = ObjectKey::recording(&run(), &stream("a", StreamName::Pty));
+    assert!(world.objects.truncate(&whole, 100));
+    let items = world.items(Seq::START, 1 << 20).await;
+    assert!(items.iter().any(|item| matches!(item, Item::Gap(gap) if gap.reason == "lost")));
+    let recording = recording(&world, "a").await;
+    assert_eq!(recording.reason, Some(IncompleteReason::Archive));
+    assert_eq!(recording.state, RecordingState::Incomplete);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn what_retention_removed_is_a_gap_that_says_so() {
+    let runner = ScriptedRunner::new().with_script(&node("a"), talker(3));
+    let limits = Limits { hot_min: 0 * SEC, ..Limits::default() };
+    let world = World::with(&runner, limits);
+    let owned = world.begin(&json!({ "nodes": [{ "ref": "a", "command": ["x"] }] })).await;
+    assert_eq!(soon(owned.group.ended()).await, ExitStatus::Finished);
+    let reaper = crate::roles::reaper::Reaper {
+        log: world.log.clone(),
+        store: world.store.clone(),
+        history: world.service.history.clone(),
+        retention: crate::roles::reaper::Retention {
+            hot_min: 0 * SEC,
+            superseded: 0 * SEC,
+            recordings: Some(0 * SEC),
+        },
+    };
+    let reaping = tokio::task::spawn_local(std::sync::Arc::new(reaper).look());
+    tokio::time::sleep(60 * SEC).await;
+    reaping.abort();
+    assert!(world.objects.keys().is_empty(), "no object is left: {:?}", world.objects.keys());
+    let items = world.items(Seq::START, 1 << 20).await;
+    let gaps = items.iter().filter(|item| matches!(item, Item::Gap(gap) if gap.reason == "purged"));
+    assert!(gaps.count() > 0);
+    assert!(items.iter().any(|item| matches!(item, Item::Entry(_))), "what happened is still told");
+    assert!(recording(&world, "a").await.purged_at.is_some());
+}
