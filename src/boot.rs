@@ -23,7 +23,8 @@ use runcast_actors::roles::node::CaptureSettings;
 use runcast_actors::roles::owner::Service;
 use runcast_actors::roles::reaper::{Reaper, Retention};
 use runcast_actors::roles::run_manager::RunManager;
-use runcast_actors::roles::screen::Screens;
+use runcast_actors::roles::screens::Screens;
+use runcast_actors::seek::{KeyframeLibrary, Seeker};
 use tokio::sync::{Semaphore, watch};
 
 use crate::adapters::log_fjall::{FjallLog, FjallLogSettings};
@@ -161,7 +162,10 @@ pub async fn run(
     let history = History::new(log.clone(), store.clone(), archive);
     let retention = retention(&settings);
     let (health, log_health) = watch::channel(log.health());
-    let screens = Screens::new(history.clone(), painters.clone(), observers.clone(), root.clone());
+    let library = KeyframeLibrary::new(history.clone(), painters.clone());
+    let seeker = Seeker::new(history.clone(), library.clone());
+    let (threads_of_screens, watched) = (painters.clone(), observers.clone());
+    let screens = Screens::new(history.clone(), library, threads_of_screens, watched, root.clone());
     let service = Arc::new(Service {
         instance: instance.clone(),
         log: log.clone(),
@@ -246,6 +250,7 @@ pub async fn run(
         recordings,
         log: log.clone(),
         history,
+        seeker,
         control,
         access: access(&settings, &data_dir)?,
         default_terminal: settings.terminal.view(),

@@ -105,8 +105,21 @@ impl Serialize for Millis {
         if self.0.is_multiple_of(1000) {
             return serializer.serialize_u64(self.0 / 1000);
         }
-        #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 µs, which is 285 years")]
-        serializer.serialize_f64(self.0 as f64 / 1000.0)
+        serializer.serialize_f64(self.as_f64())
+    }
+}
+
+impl Millis {
+    /// As milliseconds.
+    #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 µs, which is 285 years")]
+    pub fn as_f64(self) -> f64 {
+        self.0 as f64 / 1000.0
+    }
+
+    /// The nearest microsecond to these milliseconds; 0 if they are negative or no number.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    pub fn from_f64(millis: f64) -> Self {
+        Self((millis * 1000.0).round() as u64)
     }
 }
 

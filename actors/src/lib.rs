@@ -23,6 +23,7 @@ pub mod roles;
 pub mod run_spec;
 pub mod run_view;
 pub mod screen;
+pub mod seek;
 pub mod submission;
 pub mod takeover;
 pub mod testing;

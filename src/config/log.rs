@@ -8,7 +8,8 @@ use super::problems::Rules;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSettings {
-    /// How much of a run may wait unrecorded before its terminals pause, in bytes, 1 MiB to 1 TiB.
+    /// How much of a run may wait for the archive or the database before its terminals pause, in bytes,
+    /// 1 MiB to 1 TiB, and at least four times `archive.segment_bytes`.
     pub max_bytes_per_run: u64,
     /// How often the log is synced to the disk, in milliseconds, 1 to 60,000.
     pub sync_ms: u64,
@@ -21,7 +22,7 @@ pub struct LogSettings {
 impl Default for LogSettings {
     fn default() -> Self {
         Self {
-            max_bytes_per_run: 4 * 1024 * 1024 * 1024,
+            max_bytes_per_run: 1024 * 1024 * 1024,
             sync_ms: 200,
             tail_bytes: 32 * 1024 * 1024,
             min_free_bytes: 256 * 1024 * 1024,
@@ -30,11 +31,14 @@ impl Default for LogSettings {
 }
 
 impl LogSettings {
+    /// The least that a run may have in the log, in bytes.
+    pub(super) const MIN_BYTES_PER_RUN: u64 = 1024 * 1024;
+
     pub(super) fn check(&self, rules: &mut Rules) {
         rules.range(
             "log.max_bytes_per_run",
             self.max_bytes_per_run,
-            1024 * 1024,
+            Self::MIN_BYTES_PER_RUN,
             1024 * 1024 * 1024 * 1024,
         );
         rules.range("log.sync_ms", self.sync_ms, 1, 60_000);

@@ -4,6 +4,7 @@
 //! (`RUNCAST__SECTION__KEY`, then the customary `DATABASE_URL`), the file, the built-in default.
 //! `config.toml` at the root of the repository documents every key and holds exactly the defaults.
 
+mod archive;
 mod auth;
 mod capture;
 mod database;
@@ -12,6 +13,7 @@ mod lease;
 mod log;
 mod memory;
 mod problems;
+mod retention;
 mod runners;
 mod secret;
 mod server;
@@ -23,6 +25,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use archive::{ArchiveBackend, ArchiveSettings};
 pub use auth::{AuthMode, AuthSettings, AuthToken};
 pub use capture::CaptureSettings;
 pub use database::{DatabaseSettings, DatabaseUrl};
@@ -31,6 +34,7 @@ pub use lease::LeaseSettings;
 pub use log::LogSettings;
 pub use memory::MemorySettings;
 pub use problems::{ConfigError, Problem};
+pub use retention::RetentionSettings;
 pub use runners::{LocalRunnerSettings, RunnersSettings};
 pub use secret::Secret;
 pub use server::{Role, ServerSettings};
@@ -50,6 +54,10 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// The log on this instance's disk.
     pub log: LogSettings,
+    /// Where recordings are kept.
+    pub archive: ArchiveSettings,
+    /// How long output and recordings are kept.
+    pub retention: RetentionSettings,
     /// The terminal of nodes that do not say otherwise.
     pub terminal: TerminalSettings,
     /// How output is read.
@@ -87,6 +95,14 @@ impl Settings {
         self.server.data_dir.join("log")
     }
 
+    /// Where the objects of the archive are.
+    pub fn archive_dir(&self) -> PathBuf {
+        match &self.archive.directory {
+            Some(directory) if !directory.as_os_str().is_empty() => directory.clone(),
+            _ => self.server.data_dir.join("archive"),
+        }
+    }
+
     /// The configuration as TOML, secrets as `***`.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("tables stand after plain values and keys are strings")
@@ -97,6 +113,8 @@ impl Settings {
         self.server.check(rules);
         self.database.check(rules);
         self.log.check(rules);
+        self.archive.check(rules);
+        self.retention.check(rules);
         self.terminal.check(rules);
         self.capture.check(rules);
         self.runners.check(rules);
@@ -116,6 +134,19 @@ impl Settings {
                     "`{}` is beyond loopback while auth.mode is `none`; \
                      allowed: 127.0.0.1, [::1], or auth.mode = \"token\"",
                     self.server.listen
+                ),
+            );
+        }
+        // While segments are written, the run must have room for what comes meanwhile. A limit of the log that
+        // is out of its own range is told as that.
+        let (segment, limit) = (self.archive.segment_bytes, self.log.max_bytes_per_run);
+        if limit >= LogSettings::MIN_BYTES_PER_RUN && segment.saturating_mul(4) > limit {
+            rules.broken(
+                "archive.segment_bytes",
+                format!(
+                    "{segment} is more than a quarter of what a run may have in the log; allowed: \
+                     at most {} (log.max_bytes_per_run / 4)",
+                    limit / 4
                 ),
             );
         }

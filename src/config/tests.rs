@@ -35,6 +35,7 @@ fn the_documented_file_names_every_key() {
     settings.server.tls_cert = Some("x".into());
     settings.server.tls_key = Some("x".into());
     settings.database.url = Some(serde_json::from_str("\"x\"").expect("a text"));
+    settings.archive.directory = Some("x".into());
     settings.auth.signing_key = Some(Secret::from("x".to_owned()));
     let text = include_str!("../../config.toml");
     for line in settings.to_toml().lines().filter(|line| line.contains(" = ")) {
@@ -55,6 +56,21 @@ fn each_rule_names_its_key_and_what_is_allowed() {
         ("[log]\nmax_bytes_per_run = 0".into(), "log.max_bytes_per_run", "1048576 to"),
         ("[log]\ntail_bytes = 5".into(), "log.tail_bytes", "1048576 to"),
         ("[log]\nmin_free_bytes = 5".into(), "log.min_free_bytes", "1048576 to"),
+        ("[archive]\nbackend = \"s3\"".into(), "archive.backend", "not built in this version"),
+        ("[archive]\nbackend = \"tape\"".into(), "archive.backend", "directory, s3"),
+        ("[archive]\nsegment_bytes = 65535".into(), "archive.segment_bytes", "65536 to 268435456"),
+        ("[archive]\nflush_interval_ms = 99".into(), "archive.flush_interval_ms", "100 to 600000"),
+        ("[archive]\ndelete_after_secs = 86401".into(), "archive.delete_after_secs", "0 to 86400"),
+        ("[archive]\ncache_bytes = 0".into(), "archive.cache_bytes", "4194304 to"),
+        (
+            "[archive]\nsegment_bytes = 2097152\n[log]\nmax_bytes_per_run = 8388607".into(),
+            "archive.segment_bytes",
+            "at most 2097151 (log.max_bytes_per_run / 4)",
+        ),
+        ("[archive.s3]\nbucket = \"x\"".into(), "archive.s3", "segment_bytes"),
+        ("[retention]\nhot_min_secs = 2592001".into(), "retention.hot_min_secs", "0 to 2592000"),
+        ("[retention]\nrecordings_days = 36501".into(), "retention.recordings_days", "0 to 36500"),
+        ("[retention]\nhot_ttl_secs = 1".into(), "retention.hot_ttl_secs", "hot_min_secs"),
         ("[server]\ndrain_secs = 0".into(), "server.drain_secs", "1 to 86400"),
         ("[server]\ndata_dir = \"\"".into(), "server.data_dir", "a directory"),
         ("[server]\nname = \"a b\"".into(), "server.name", "1 to 128 characters"),
@@ -195,6 +211,25 @@ fn flags_win_over_environment_over_file_over_defaults() {
     assert_eq!(settings.server.listen.port(), 3);
     assert_eq!(settings.server.data_dir, PathBuf::from("flag"));
     assert_eq!(settings.database_url(), "sqlite://own");
+}
+
+#[test]
+fn the_archive_is_in_the_data_directory_unless_it_is_elsewhere() {
+    let of = |text: &str| load_text(text).expect("valid").archive_dir();
+    assert_eq!(of(""), PathBuf::from("data/archive"));
+    assert_eq!(of("[server]\ndata_dir = \"/srv\""), PathBuf::from("/srv/archive"));
+    assert_eq!(of("[archive]\ndirectory = \"\""), PathBuf::from("data/archive"));
+    assert_eq!(of("[archive]\ndirectory = \"/mnt/a\""), PathBuf::from("/mnt/a"));
+    let env = env(&[("RUNCAST__ARCHIVE__DIRECTORY", "/mnt/b")]);
+    let settings = Settings::load(&Sources { env, ..Sources::default() }).expect("valid");
+    assert_eq!(settings.archive_dir(), PathBuf::from("/mnt/b"));
+}
+
+#[test]
+fn segments_may_be_as_large_as_a_quarter_of_the_log_of_a_run() {
+    let text = "[archive]\nsegment_bytes = 262144\n[log]\nmax_bytes_per_run = 1048576";
+    let settings = load_text(text).expect("exactly a quarter");
+    assert_eq!(settings.archive.segment_bytes * 4, settings.log.max_bytes_per_run);
 }
 
 #[test]

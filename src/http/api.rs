@@ -10,6 +10,7 @@ use runcast_actors::ids::{InstanceId, RunKey};
 use runcast_actors::messages::run_control::RunControl;
 use runcast_actors::ports::{RecordingStore, RunLog, RunStore, StoredRun};
 use runcast_actors::run_view::TerminalView;
+use runcast_actors::seek::Seeker;
 
 use crate::http::access::{Access, Caller};
 use crate::http::error::{ApiError, ErrorCode};
@@ -28,6 +29,8 @@ pub struct ApiParts {
     pub log: Arc<dyn RunLog>,
     /// Runs as they are now.
     pub history: History,
+    /// Any moment of their streams.
+    pub seeker: Arc<Seeker>,
     /// Commands to the owners of runs.
     pub control: Arc<dyn RunControl>,
     /// Who may do what.

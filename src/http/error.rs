@@ -13,6 +13,7 @@ use runcast_actors::messages::run_control::ControlError;
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{LogError, ObjectError, StoreError};
 use runcast_actors::run_spec::InvalidSpec;
+use runcast_actors::seek::SeekError;
 use serde_json::{Map, Value, json};
 
 /// What kind of refusal it is, for machines.
@@ -266,6 +267,18 @@ impl From<HistoryError> for ApiError {
     }
 }
 
+impl From<SeekError> for ApiError {
+    fn from(error: SeekError) -> Self {
+        match error {
+            SeekError::Busy | SeekError::Computing => {
+                Self::new(ErrorCode::Unavailable, error.to_string())
+            }
+            SeekError::History(error) => error.into(),
+            SeekError::Failed => Self::internal(error),
+        }
+    }
+}
+
 impl From<ControlError> for ApiError {
     fn from(error: ControlError) -> Self {
         let code = match error {
@@ -330,6 +343,10 @@ mod tests {
             (HistoryError::Log(LogError::Corrupt("x".into())).into(), Internal),
             (HistoryError::Store(StoreError::Unavailable("x".into())).into(), Unavailable),
             (HistoryError::Archive(ObjectError::Unavailable("x".into())).into(), Unavailable),
+            (SeekError::Busy.into(), Unavailable),
+            (SeekError::Computing.into(), Unavailable),
+            (SeekError::History(StoreError::Broken("x".into()).into()).into(), Internal),
+            (SeekError::Failed.into(), Internal),
             (ControlError::UnknownRun.into(), NotFound),
             (ControlError::UnknownNode.into(), NotFound),
             (ControlError::Purged.into(), Gone),

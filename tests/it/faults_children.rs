@@ -142,7 +142,8 @@ async fn p3_output_for_nobody_goes_to_the_log_and_not_into_memory() {
 
 #[tokio::test]
 async fn a_run_at_its_limit_pauses_and_can_be_cancelled() {
-    let config = "[log]\nmax_bytes_per_run = 1048576\n[runners.local]\nkill_grace_secs = 1";
+    let config = "[log]\nmax_bytes_per_run = 1048576\n[archive]\nsegment_bytes = 262144\n\
+         [runners.local]\nkill_grace_secs = 1";
     let service = Service::builder().config(config).start().await;
     let mark = format!("full-{}", std::process::id());
     let mut node = pty("a", "exec yes a line that is never the last one");

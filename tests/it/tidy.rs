@@ -272,7 +272,8 @@ fn config_toml_documents_every_key_with_its_default() {
         .filter_map(|line| line.strip_prefix("# ")?.split_once(" = "))
         .map(|(key, _)| key.trim())
         .collect();
-    for key in ["public_url", "name", "tls_cert", "tls_key", "url", "signing_key"] {
+    let optional = ["public_url", "name", "tls_cert", "tls_key", "url", "directory", "signing_key"];
+    for key in optional {
         assert!(commented.contains(key), "config.toml tells of `{key}`");
     }
 }

@@ -11,7 +11,8 @@ pub mod reaper;
 pub mod recorder;
 pub mod run;
 pub mod run_manager;
-pub mod screen;
+mod screen;
+pub mod screens;
 pub mod trimmer;
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use crate::roles::log_writer::Journal;
 use crate::roles::node::{CaptureSettings, EndReason, NodeContext};
 use crate::roles::recorder::Recorder;
 use crate::roles::run::Run;
-use crate::roles::screen::Screens;
+use crate::roles::screens::Screens;
 use crate::roles::trimmer::Trimmer;
 use crate::run_view::FailureKind;
 use crate::takeover::{Survey, closing_entries, taken_over};

@@ -1,20 +1,27 @@
-//! The places of a stream from which its newest screens are computed again.
+//! The places of a stream from which its screens and lines are computed again.
 //!
-//! The ring keeps two frozen terminals at least [`KEYFRAME_DISTANCE_BYTES`] of output apart, at first the
-//! empty one the stream begins with. So its older one is the beginning or at least that far back, and a
-//! terminal thawed from it and fed with what follows has the rows that scrolled off since.
+//! The first keyframe of a list is the beginning of the stream, so a list always knows a place at or
+//! before any other. It is bounded: at its bounds every other keyframe goes, and the distance doubles.
 
-use super::terminal::{FrozenTerminal, VirtualTerminal};
-use crate::entry::TerminalSize;
-use crate::ids::{ChunkIndex, Seq};
+use std::sync::Arc;
 
-/// Output between two keyframes, in bytes.
-pub const KEYFRAME_DISTANCE_BYTES: u64 = 1024 * 1024;
+use super::lines::{FrozenCollector, LineCollector};
+use crate::entry::{Chunk, ChunkKind, TerminalSize};
+use crate::ids::{ChunkIndex, Seq, StreamName};
 
-/// How far a terminal has been fed: the last chunk it has seen.
+/// Output between two keyframes at first, in bytes.
+pub const DISTANCE_BYTES: u64 = 1024 * 1024;
+/// Time between two keyframes of a stream that shows something, at first, in microseconds.
+pub const DISTANCE_US: u64 = 10_000_000;
+/// Keyframes of one stream, at most.
+pub const MAX_KEYFRAMES: usize = 1024;
+/// Memory of the keyframes of one stream, at most, in bytes.
+pub const MAX_KEYFRAME_BYTES: usize = 16 * 1024 * 1024;
+
+/// A place in a stream: the last chunk before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyframePlace {
-    /// The `seq` of that chunk; [`Seq::START`] before the first.
+    /// The `seq` of that chunk; before the first chunk the cursor before it.
     pub seq: Seq,
     /// Its index; none before the first.
     pub chunk_index: Option<ChunkIndex>,
@@ -22,93 +29,231 @@ pub struct KeyframePlace {
     pub at_us: u64,
 }
 
-/// A terminal as of one place.
+/// A stream as of one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keyframe {
     /// The last chunk in it.
     pub place: KeyframePlace,
-    /// The terminal right after that chunk.
-    pub terminal: FrozenTerminal,
+    /// Output bytes of the stream up to there.
+    pub bytes: u64,
+    /// Screen and lines right after that chunk.
+    pub state: FrozenCollector,
 }
 
-/// The last two keyframes of a stream.
+/// How much of a stream there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamExtent {
+    /// The last chunk.
+    pub place: KeyframePlace,
+    /// Output bytes.
+    pub bytes: u64,
+    /// Lines that have ended; of an ended stream all lines.
+    pub lines: u64,
+    /// True once its `exit` was seen: nothing comes after it.
+    pub has_ended: bool,
+}
+
+/// A moment of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// The last one there is.
+    Now,
+    /// Right after this chunk.
+    Chunk(ChunkIndex),
+    /// This place on the time axis, in microseconds.
+    Time(u64),
+}
+
+impl At {
+    /// True if what a chunk shows is seen at this moment.
+    pub fn includes(self, index: ChunkIndex, at_us: u64) -> bool {
+        match self {
+            Self::Now => true,
+            Self::Chunk(wanted) => index <= wanted,
+            Self::Time(wanted) => at_us <= wanted,
+        }
+    }
+}
+
+/// The keyframes of one stream, in order. Clones share them.
 #[derive(Debug, Clone)]
-pub struct KeyframeRing {
-    older: Keyframe,
-    newer: Option<Keyframe>,
-    bytes_since: u64,
+pub struct KeyframeList {
+    frames: Arc<Vec<Arc<Keyframe>>>,
+    memory: usize,
+    distance_bytes: u64,
+    distance_us: u64,
+    extent: StreamExtent,
+    /// No chunk of the stream up to here is missing in the extent.
+    seen: Seq,
 }
 
-impl KeyframeRing {
-    /// The ring of a stream that begins with an empty terminal of this size.
-    pub fn new(size: TerminalSize) -> Self {
-        let place = KeyframePlace { seq: Seq::START, chunk_index: None, at_us: 0 };
-        Self::resume(Keyframe { place, terminal: VirtualTerminal::new(size).freeze() })
+impl Keyframe {
+    /// The place before the first chunk of a stream.
+    pub fn beginning(first: Seq, chunk: &Chunk) -> Self {
+        let collector = match (chunk.stream, &chunk.kind) {
+            (StreamName::Pty, ChunkKind::Resize(size)) => LineCollector::terminal(*size),
+            (StreamName::Pty, _) => LineCollector::terminal(TerminalSize { cols: 120, rows: 30 }),
+            _ => LineCollector::pipe(),
+        };
+        let place =
+            KeyframePlace { seq: Seq(first.0.saturating_sub(1)), chunk_index: None, at_us: 0 };
+        let state = collector.freeze().expect("a fresh collector has no unfinished line");
+        Self { place, bytes: 0, state }
     }
 
-    /// The ring of a stream that goes on from a stored keyframe.
-    pub fn resume(keyframe: Keyframe) -> Self {
-        Self { older: keyframe, newer: None, bytes_since: 0 }
+    fn memory_cost(&self) -> usize {
+        size_of::<Self>() + self.state.memory_cost()
     }
+}
 
-    /// Told after each chunk; takes a keyframe when enough output has passed, and gives it back then.
-    pub fn observe(
-        &mut self,
-        place: KeyframePlace,
-        bytes_fed: u64,
-        terminal: &VirtualTerminal,
-    ) -> Option<&Keyframe> {
-        self.bytes_since = self.bytes_since.saturating_add(bytes_fed);
-        if self.bytes_since < KEYFRAME_DISTANCE_BYTES {
-            return None;
+impl KeyframeList {
+    /// Of a stream that begins there.
+    pub fn new(beginning: Keyframe) -> Self {
+        let extent = StreamExtent {
+            place: beginning.place,
+            bytes: beginning.bytes,
+            lines: beginning.state.lines,
+            has_ended: false,
+        };
+        Self {
+            memory: beginning.memory_cost(),
+            frames: Arc::new(vec![Arc::new(beginning)]),
+            distance_bytes: DISTANCE_BYTES,
+            distance_us: DISTANCE_US,
+            extent,
+            seen: extent.place.seq,
         }
-        self.bytes_since = 0;
-        let taken = Keyframe { place, terminal: terminal.freeze() };
-        if let Some(previous) = self.newer.replace(taken) {
-            self.older = previous;
+    }
+
+    /// As it was stored: none unless the keyframes are in order and lie within the extent.
+    pub fn stored(frames: Vec<Keyframe>, extent: StreamExtent) -> Option<Self> {
+        let in_order = frames.is_sorted_by(|one, next| {
+            one.place.seq < next.place.seq
+                && one.place.chunk_index < next.place.chunk_index
+                && one.place.at_us <= next.place.at_us
+                && one.bytes <= next.bytes
+                && one.state.lines <= next.state.lines
+        });
+        let mut frames = frames.into_iter();
+        let beginning = frames.next().filter(|first| first.place.chunk_index.is_none())?;
+        let mut list = Self::new(beginning);
+        for frame in frames {
+            list.add(frame);
         }
-        self.newer.as_ref()
+        let last = list.last();
+        let fits = last.place.seq <= extent.place.seq && last.state.lines <= extent.lines;
+        list.extent = extent;
+        list.see(extent.place.seq);
+        (in_order && fits).then_some(list)
     }
 
-    /// From where to compute a screen with scrollback.
-    pub fn far(&self) -> &Keyframe {
-        &self.older
+    /// Told after each chunk. Takes a keyframe when enough has passed, and at the end of the stream.
+    pub fn observe(&mut self, extent: StreamExtent, collector: &LineCollector) {
+        self.extent = extent;
+        self.see(extent.place.seq);
+        let last = self.last();
+        let bytes_since = extent.bytes - last.bytes;
+        let us_since = extent.place.at_us.saturating_sub(last.place.at_us);
+        let is_due = extent.has_ended
+            || bytes_since >= self.distance_bytes
+            || (bytes_since > 0 && us_since >= self.distance_us);
+        if is_due && let Some(state) = collector.freeze() {
+            self.add(Keyframe { place: extent.place, bytes: extent.bytes, state });
+        }
     }
 
-    /// From where to compute the screen alone.
-    pub fn near(&self) -> &Keyframe {
-        self.newer.as_ref().unwrap_or(&self.older)
+    fn add(&mut self, frame: Keyframe) {
+        self.memory += frame.memory_cost();
+        Arc::make_mut(&mut self.frames).push(Arc::new(frame));
+        while self.frames.len() > 2
+            && (self.frames.len() > MAX_KEYFRAMES || self.memory > MAX_KEYFRAME_BYTES)
+        {
+            self.thin();
+        }
+    }
+
+    /// Drops every other keyframe, but neither the first nor the last.
+    fn thin(&mut self) {
+        let last = self.frames.len() - 1;
+        let mut place = 0;
+        Arc::make_mut(&mut self.frames).retain(|_| {
+            let keeps = place % 2 == 0 || place == last;
+            place += 1;
+            keeps
+        });
+        self.memory = self.frames.iter().map(|frame| frame.memory_cost()).sum();
+        self.distance_bytes *= 2;
+        self.distance_us *= 2;
+    }
+
+    /// How much of the stream has been seen.
+    pub fn extent(&self) -> StreamExtent {
+        self.extent
+    }
+
+    /// All of them; the first is the beginning.
+    pub fn frames(&self) -> &[Arc<Keyframe>] {
+        &self.frames
+    }
+
+    /// The memory they take, in bytes, about.
+    pub fn memory_cost(&self) -> usize {
+        self.memory
+    }
+
+    /// The newest.
+    pub fn last(&self) -> &Arc<Keyframe> {
+        self.frames.last().expect("the beginning is always there")
+    }
+
+    /// True if the stream has ended and the keyframe holds its end.
+    pub fn is_end(&self, frame: &Keyframe) -> bool {
+        self.extent.has_ended && frame.place.seq >= self.extent.place.seq
+    }
+
+    /// The last one at or before a moment.
+    pub fn before(&self, at: At) -> &Arc<Keyframe> {
+        self.last_where(|frame| {
+            frame.place.chunk_index.is_none_or(|index| at.includes(index, frame.place.at_us))
+        })
+    }
+
+    /// The last one at or before an entry.
+    pub fn before_seq(&self, seq: Seq) -> &Arc<Keyframe> {
+        self.last_where(|frame| frame.place.seq <= seq)
+    }
+
+    /// The last one from which line `line` is still to come.
+    pub fn before_line(&self, line: u64) -> &Arc<Keyframe> {
+        self.last_where(|frame| self.lines_at(frame) <= line)
+    }
+
+    /// Lines that have ended at one of these keyframes: at the end of the stream all.
+    pub fn lines_at(&self, frame: &Keyframe) -> u64 {
+        if self.is_end(frame) { self.extent.lines } else { frame.state.lines }
+    }
+
+    /// How many lines may have ended at an entry, at most.
+    pub fn lines_at_most(&self, seq: Seq) -> u64 {
+        let before = self.frames.partition_point(|frame| frame.place.seq < seq);
+        match self.frames.get(before) {
+            Some(next) => self.lines_at(next),
+            None if self.extent.has_ended || seq <= self.seen => self.extent.lines,
+            None => u64::MAX,
+        }
+    }
+
+    /// Notes that everything of the stream up to an entry was seen.
+    pub fn see(&mut self, seq: Seq) {
+        self.seen = self.seen.max(seq);
+    }
+
+    fn last_where(&self, is_before: impl Fn(&Keyframe) -> bool) -> &Arc<Keyframe> {
+        let count = self.frames.partition_point(|frame| is_before(frame));
+        &self.frames[count.saturating_sub(1)]
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SIZE: TerminalSize = TerminalSize { cols: 20, rows: 4 };
-
-    #[test]
-    fn screen_keyframes_lie_a_distance_apart() {
-        let mut ring = KeyframeRing::new(SIZE);
-        let mut terminal = VirtualTerminal::new(SIZE);
-        let chunk = vec![b'x'; 256 * 1024];
-        let mut taken = Vec::new();
-        for index in 0..13u64 {
-            terminal.feed(format!("chunk {index}\r\n").as_bytes());
-            let place = KeyframePlace {
-                seq: Seq(index + 1),
-                chunk_index: Some(ChunkIndex(index)),
-                at_us: index * 10,
-            };
-            if let Some(keyframe) = ring.observe(place, chunk.len() as u64, &terminal) {
-                taken.push(keyframe.place.seq.0);
-            }
-            if index < 3 {
-                assert_eq!(ring.near().place.seq, Seq::START);
-            }
-        }
-        assert_eq!(taken, [4, 8, 12]);
-        assert_eq!((ring.far().place.seq, ring.near().place.seq), (Seq(8), Seq(12)));
-        assert_eq!(ring.far().terminal.thaw().text(), "chunk 5\nchunk 6\nchunk 7");
-    }
-}
+#[path = "keyframes_tests.rs"]
+mod tests;

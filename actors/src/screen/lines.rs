@@ -8,19 +8,22 @@
 //! - **Pipe**: text up to LF, without one CR before it.
 //!
 //! A line ends at [`MAX_LINE_BYTES`]; what is beyond is a line of its own.
+//!
+//! A collector can be put away between two chunks and goes on from there, line for line.
 
-use avt::parser::{EdScope, Function};
-use avt::{Anchor, Line, Observation, Observer, Operation, Position, ScreenKind, Terminal};
-
-use super::terminal::VirtualTerminal;
+use super::line_rows::{LineObserver, Progress};
+use super::terminal::{FrozenTerminal, VirtualTerminal};
 use crate::entry::TerminalSize;
 
 /// The longest line, in bytes.
 pub const MAX_LINE_BYTES: usize = 1024 * 1024;
+/// A collector in the middle of a longer line is not put away.
+const MAX_FROZEN_LINE_BYTES: usize = 64 * 1024;
 
-/// Turns the output of one stream into its lines.
+/// Turns the output of one stream into its lines, and for a terminal into its screen.
 pub struct LineCollector {
     source: Source,
+    given: u64,
 }
 
 enum Source {
@@ -29,51 +32,171 @@ enum Source {
     Pipe(Vec<u8>),
 }
 
+/// A collector put away: a few KiB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrozenCollector {
+    /// Lines it has given.
+    pub lines: u64,
+    /// What it has seen of the next ones.
+    pub source: FrozenSource,
+}
+
+/// What a collector has seen of lines that have not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FrozenSource {
+    /// Of a stream written to a terminal.
+    Terminal {
+        /// The terminal.
+        terminal: FrozenTerminal,
+        /// Rows at the top of its primary screen whose lines have been given.
+        rows_given: usize,
+        /// The beginning of a line whose first rows have left the screen.
+        beginning: String,
+    },
+    /// Of a stream written to a pipe: bytes that no LF has ended.
+    Pipe(Vec<u8>),
+}
+
 impl LineCollector {
     /// For a stream written to a terminal of this size.
     pub fn terminal(size: TerminalSize) -> Self {
         let terminal = Box::new(VirtualTerminal::new(size));
-        Self { source: Source::Terminal(terminal, Progress::default()) }
+        Self { source: Source::Terminal(terminal, Progress::default()), given: 0 }
     }
 
     /// For a stream written to a pipe.
     pub fn pipe() -> Self {
-        Self { source: Source::Pipe(Vec::new()) }
+        Self { source: Source::Pipe(Vec::new()), given: 0 }
+    }
+
+    /// Lines it has given.
+    pub fn given(&self) -> u64 {
+        self.given
+    }
+
+    /// The screen of the stream; a pipe has none.
+    pub fn screen(&self) -> Option<&VirtualTerminal> {
+        match &self.source {
+            Source::Terminal(terminal, _) => Some(terminal),
+            Source::Pipe(_) => None,
+        }
     }
 
     /// Takes the next bytes and appends the lines they end.
     pub fn feed(&mut self, bytes: &[u8], lines: &mut Vec<String>) {
-        match &mut self.source {
+        self.feed_each(bytes, |line| lines.push(line.to_owned()));
+    }
+
+    /// Takes the next bytes and hands over each line they end.
+    pub fn feed_each(&mut self, bytes: &[u8], mut each: impl FnMut(&str)) {
+        let Self { source, given } = self;
+        let mut sink = |line: &str| {
+            *given += 1;
+            each(line);
+        };
+        match source {
             Source::Terminal(terminal, progress) => {
-                terminal.feed_with(bytes, &mut LineObserver { progress, lines });
+                terminal.feed_with(bytes, &mut LineObserver { progress, sink: &mut sink });
             }
-            Source::Pipe(unfinished) => feed_pipe(unfinished, bytes, lines),
+            Source::Pipe(unfinished) => feed_pipe(unfinished, bytes, &mut sink),
         }
     }
 
     /// Takes a change of the terminal's size; a pipe has none.
     pub fn resize(&mut self, size: TerminalSize, lines: &mut Vec<String>) {
-        if let Source::Terminal(terminal, progress) = &mut self.source {
-            terminal.resize_with(size, &mut LineObserver { progress, lines });
+        self.resize_each(size, |line| lines.push(line.to_owned()));
+    }
+
+    /// Takes a change of the terminal's size and hands over each line it ends.
+    pub fn resize_each(&mut self, size: TerminalSize, mut each: impl FnMut(&str)) {
+        let Self { source, given } = self;
+        let mut sink = |line: &str| {
+            *given += 1;
+            each(line);
+        };
+        if let Source::Terminal(terminal, progress) = source {
+            terminal.resize_with(size, &mut LineObserver { progress, sink: &mut sink });
         }
     }
 
     /// Ends the stream: appends what was not ended by LF.
     pub fn finish(self, lines: &mut Vec<String>) {
-        match self.source {
-            Source::Terminal(terminal, mut progress) => {
-                progress.settle();
-                progress.give_all(&terminal.terminal, lines);
+        self.rest_each(|line| lines.push(line.to_owned()));
+    }
+
+    /// Hands over the lines that the stream has besides those given, if it ends here. Returns how many it
+    /// then has in all.
+    pub fn rest_each(&self, mut each: impl FnMut(&str)) -> u64 {
+        let mut lines = self.given;
+        let mut sink = |line: &str| {
+            lines += 1;
+            each(line);
+        };
+        match &self.source {
+            Source::Terminal(terminal, progress) => {
+                let mut rest = Progress::resumed(progress.given, progress.beginning.clone());
+                rest.give_all(&terminal.terminal, &mut sink);
             }
             Source::Pipe(unfinished) if !unfinished.is_empty() => {
-                lines.push(String::from_utf8_lossy(&unfinished).into_owned());
+                sink(&String::from_utf8_lossy(unfinished));
             }
             Source::Pipe(_) => {}
+        }
+        lines
+    }
+
+    /// Puts the collector away. None in the middle of a very long line: a later place is cheaper.
+    pub fn freeze(&self) -> Option<FrozenCollector> {
+        let source = match &self.source {
+            Source::Terminal(terminal, progress) => FrozenSource::Terminal {
+                terminal: terminal.freeze(),
+                rows_given: progress.given,
+                beginning: progress.beginning.clone(),
+            },
+            Source::Pipe(unfinished) => FrozenSource::Pipe(unfinished.clone()),
+        };
+        let frozen = FrozenCollector { lines: self.given, source };
+        (frozen.unfinished_bytes() <= MAX_FROZEN_LINE_BYTES).then_some(frozen)
+    }
+}
+
+impl FrozenCollector {
+    /// The collector again.
+    pub fn thaw(&self) -> LineCollector {
+        let source = match &self.source {
+            FrozenSource::Terminal { terminal, rows_given, beginning } => Source::Terminal(
+                Box::new(terminal.thaw()),
+                Progress::resumed(*rows_given, beginning.clone()),
+            ),
+            FrozenSource::Pipe(unfinished) => Source::Pipe(unfinished.clone()),
+        };
+        LineCollector { source, given: self.lines }
+    }
+
+    /// The screen; a pipe has none.
+    pub fn screen(&self) -> Option<&FrozenTerminal> {
+        match &self.source {
+            FrozenSource::Terminal { terminal, .. } => Some(terminal),
+            FrozenSource::Pipe(_) => None,
+        }
+    }
+
+    /// Bytes of memory it takes, about.
+    pub fn memory_cost(&self) -> usize {
+        const STRUCT_COST: usize = 160;
+        let screen = self.screen().map_or(0, |terminal| terminal.repaint().len());
+        STRUCT_COST + screen + self.unfinished_bytes()
+    }
+
+    fn unfinished_bytes(&self) -> usize {
+        match &self.source {
+            FrozenSource::Terminal { beginning, .. } => beginning.len(),
+            FrozenSource::Pipe(unfinished) => unfinished.len(),
         }
     }
 }
 
-fn feed_pipe(unfinished: &mut Vec<u8>, bytes: &[u8], lines: &mut Vec<String>) {
+fn feed_pipe(unfinished: &mut Vec<u8>, bytes: &[u8], sink: &mut impl FnMut(&str)) {
     for part in bytes.split_inclusive(|byte| *byte == b'\n') {
         let mut part = part;
         // One byte more, for the LF that may follow a line of exactly the bound.
@@ -81,14 +204,14 @@ fn feed_pipe(unfinished: &mut Vec<u8>, bytes: &[u8], lines: &mut Vec<String>) {
             let (head, tail) = part.split_at(MAX_LINE_BYTES.saturating_sub(unfinished.len()));
             unfinished.extend_from_slice(head);
             let rest = unfinished.split_off(character_boundary(unfinished));
-            lines.push(String::from_utf8_lossy(unfinished).into_owned());
+            sink(&String::from_utf8_lossy(unfinished));
             *unfinished = rest;
             part = tail;
         }
         unfinished.extend_from_slice(part);
         if let Some(line) = unfinished.strip_suffix(b"\n") {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            lines.push(String::from_utf8_lossy(line).into_owned());
+            sink(&String::from_utf8_lossy(line));
             unfinished.clear();
         }
     }
@@ -103,168 +226,6 @@ fn character_boundary(bytes: &[u8]) -> usize {
         Err(error) if error.error_len().is_none() => start,
         _ => bytes.len(),
     }
-}
-
-/// Which rows of the primary screen have been given.
-#[derive(Default)]
-struct Progress {
-    /// Rows above this one have been given. Counts rows about to be evicted, too.
-    given: usize,
-    /// The row that a scroll within the last operation made new.
-    fresh_row: Option<usize>,
-    /// Where row `given` goes while the screen is wrapped anew.
-    anchor: Option<Anchor>,
-    /// The last operation changed rows; for LF that means it scrolled.
-    has_moved_rows: bool,
-    /// How often the last operation scrolled rows that have others above them, which evicts none.
-    inner_scrolls: usize,
-    /// The beginning of a line whose first rows are gone.
-    beginning: String,
-}
-
-impl Progress {
-    fn settle(&mut self) {
-        if let Some(row) = self.fresh_row.take() {
-            self.given = self.given.min(row);
-        }
-    }
-
-    /// Gives the rows down to the end of the line that `row` belongs to.
-    fn give_through(&mut self, terminal: &Terminal, row: usize, lines: &mut Vec<String>) {
-        if row < self.given {
-            return;
-        }
-        let screen = terminal.primary_screen();
-        for (index, line) in screen.visible_lines().enumerate().skip(self.given) {
-            self.give(line, index >= row, lines);
-            self.given = index + 1;
-            if index >= row && !line.is_wrapped() {
-                break;
-            }
-        }
-    }
-
-    fn give_all(&mut self, terminal: &Terminal, lines: &mut Vec<String>) {
-        for line in terminal.primary_screen().visible_lines().skip(self.given) {
-            self.give(line, false, lines);
-        }
-        if !self.beginning.is_empty() {
-            lines.push(std::mem::take(&mut self.beginning));
-        }
-        self.given = 0;
-    }
-
-    fn give(&mut self, line: &Line, even_if_empty: bool, lines: &mut Vec<String>) {
-        if self.beginning.len() + 4 * line.len() > MAX_LINE_BYTES {
-            lines.push(std::mem::take(&mut self.beginning));
-        }
-        if line.is_wrapped() {
-            self.beginning.extend(line.chars());
-            return;
-        }
-        let cells = line.cells();
-        let shown = cells.iter().rposition(|cell| cell.char() != ' ').map_or(0, |last| last + 1);
-        let heads = cells[..shown].iter().filter(|cell| cell.width() > 0);
-        self.beginning.reserve(shown);
-        self.beginning.extend(heads.map(avt::Cell::char));
-        let end = self.beginning.trim_end().len();
-        if end > 0 || even_if_empty {
-            lines.push(self.beginning[..end].to_owned());
-        }
-        self.beginning.clear();
-    }
-
-    fn find_again(&mut self, context: &Observation<'_>) {
-        let terminal = context.terminal();
-        let rows = terminal.primary_screen().all_lines().count();
-        let leaving = rows - terminal.size().1;
-        let place = self.anchor.take().and_then(|anchor| context.resolve(&anchor));
-        let row = match place {
-            Some(position) => leaving.checked_add_signed(position.row).unwrap_or(0),
-            // The row was blank and went away: what is new begins at the cursor.
-            None if is_primary(terminal) => leaving + terminal.cursor().row,
-            None => self.given,
-        };
-        self.given = row.min(rows);
-    }
-}
-
-struct LineObserver<'a> {
-    progress: &'a mut Progress,
-    lines: &'a mut Vec<String>,
-}
-
-impl Observer for LineObserver<'_> {
-    type Output = ();
-
-    fn before(&mut self, context: &mut Observation<'_>, operation: &Operation) {
-        self.progress.settle();
-        self.progress.has_moved_rows = false;
-        self.progress.inner_scrolls = 0;
-        match operation {
-            Operation::Function(Function::Lf | Function::Nel) if is_primary(context.terminal()) => {
-                let row = context.terminal().cursor().row;
-                self.progress.give_through(context.terminal(), row, self.lines);
-            }
-            Operation::Function(Function::Ris) => {
-                self.progress.give_all(context.terminal(), self.lines);
-            }
-            Operation::Resize { .. } => {
-                let row = isize::try_from(self.progress.given).unwrap_or(isize::MAX);
-                let top = Position { screen: ScreenKind::Primary, col: 0, row };
-                self.progress.anchor = context.anchor_at(top);
-            }
-            Operation::Function(_) => {}
-        }
-    }
-
-    fn dirty(&mut self, rows: std::ops::Range<usize>) {
-        self.progress.has_moved_rows = true;
-        self.progress.inner_scrolls += usize::from(rows.start > 0 && rows.len() > 1);
-    }
-
-    fn after(&mut self, context: &mut Observation<'_>, operation: &Operation) {
-        let terminal = context.terminal();
-        match operation {
-            // The line that wraps took its first row, not given yet, up with it.
-            Operation::Function(Function::Print(_) | Function::Rep(_)) => {
-                if self.progress.inner_scrolls > 0 && is_primary(terminal) {
-                    let given = self.progress.given;
-                    self.progress.given = given.saturating_sub(self.progress.inner_scrolls);
-                }
-            }
-            Operation::Resize { .. } => self.progress.find_again(context),
-            Operation::Function(function) if is_primary(terminal) => match function {
-                Function::Lf | Function::Nel if self.progress.has_moved_rows => {
-                    self.progress.fresh_row = Some(terminal.cursor().row);
-                }
-                Function::Ed(EdScope::All) => self.progress.fresh_row = Some(0),
-                Function::Ed(EdScope::Below)
-                    if (terminal.cursor().col, terminal.cursor().row) == (0, 0) =>
-                {
-                    self.progress.fresh_row = Some(0);
-                }
-                _ => {}
-            },
-            Operation::Function(_) => {}
-        }
-    }
-
-    fn evicted(&mut self, _: &mut Observation<'_>, line: &Line) {
-        if self.progress.given > 0 {
-            self.progress.given -= 1;
-        } else {
-            self.progress.give(line, false, self.lines);
-        }
-    }
-
-    fn end(&mut self, _: &mut Observation<'_>) {
-        self.progress.settle();
-    }
-}
-
-fn is_primary(terminal: &Terminal) -> bool {
-    terminal.active_screen_kind() == ScreenKind::Primary
 }
 
 #[cfg(test)]

@@ -138,3 +138,75 @@ proptest! {
         prop_assert_eq!(collect(piece), collect(usize::MAX));
     }
 }
+
+/// Feeds `output` in pieces, puts the collector away after each of `cuts` pieces, and compares with one that
+/// was never put away.
+fn assert_goes_on(size: TerminalSize, pieces: &[Vec<u8>], resize_at: usize) {
+    let mut whole = LineCollector::terminal(size);
+    let mut resumed = LineCollector::terminal(size);
+    let (mut expected, mut lines) = (Vec::new(), Vec::new());
+    for (place, piece) in pieces.iter().enumerate() {
+        whole.feed(piece, &mut expected);
+        resumed.feed(piece, &mut lines);
+        if place == resize_at {
+            let other = TerminalSize { cols: 7, rows: 3 };
+            whole.resize(other, &mut expected);
+            resumed.resize(other, &mut lines);
+        }
+        resumed = resumed.freeze().expect("no line is long").thaw();
+        assert_eq!(lines, expected, "after piece {place}");
+        assert_eq!(resumed.given(), lines.len() as u64);
+    }
+    let total = whole.rest_each(|line| expected.push(line.to_owned()));
+    resumed.finish(&mut lines);
+    assert_eq!(lines, expected, "at the end");
+    assert_eq!(total, expected.len() as u64);
+}
+
+#[test]
+fn screen_lines_go_on_after_being_put_away_in_real_casts() {
+    let size = TerminalSize { cols: 80, rows: 24 };
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/casts");
+    let mut casts = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let output = std::fs::read(file.unwrap().path()).unwrap();
+        casts += 1;
+        for piece in [1, 2, 3, 7, 100] {
+            let pieces: Vec<Vec<u8>> = output.chunks(piece).map(<[u8]>::to_vec).collect();
+            for resize_at in [usize::MAX, pieces.len() / 2] {
+                assert_goes_on(size, &pieces, resize_at);
+            }
+        }
+    }
+    assert!(casts >= 4);
+}
+
+#[test]
+fn screen_lines_of_a_pipe_go_on_after_being_put_away() {
+    let mut collector = LineCollector::pipe();
+    let mut lines = Vec::new();
+    for part in b"one\r\ntwo\xe2\x82\xac\nthree".chunks(1) {
+        collector.feed(part, &mut lines);
+        collector = collector.freeze().expect("no line is long").thaw();
+    }
+    assert_eq!(collector.given(), 2);
+    collector.finish(&mut lines);
+    assert_eq!(lines, ["one", "two\u{20ac}", "three"]);
+    let mut long = LineCollector::pipe();
+    long.feed(&vec![b'x'; MAX_FROZEN_LINE_BYTES + 1], &mut lines);
+    assert!(long.freeze().is_none());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn screen_lines_go_on_after_being_put_away_anywhere(
+        pieces in prop::collection::vec(soup(), 1..8),
+        resize_at in 0usize..9,
+        cols in 1u16..14,
+        rows in 1u16..7,
+    ) {
+        assert_goes_on(TerminalSize { cols, rows }, &pieces, resize_at);
+    }
+}

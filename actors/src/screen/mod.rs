@@ -1,14 +1,18 @@
 //! Terminals as values: bytes in, screens and lines out.
 //!
 //! Nothing here has a clock, does I/O or is an actor. [`terminal`] is the virtual terminal with its
-//! repaint, [`lines`] the one definition of a line, [`keyframes`] the places from which a screen is
-//! computed again.
+//! repaint, [`lines`] the one definition of a line, [`keyframes`] the places from which both are computed
+//! again, [`painting`] the streams of a run.
 
 mod ansi_row;
 mod dump;
+pub mod keyframe_codec;
 pub mod keyframes;
+mod line_rows;
 pub mod lines;
 mod modes;
+pub mod painter;
+pub mod painting;
 pub mod scrollback;
 mod sequence;
 pub mod tail_lines;
@@ -17,8 +21,10 @@ pub mod terminal;
 mod terminal_tests;
 pub mod utf8_stream;
 
-pub use keyframes::{Keyframe, KeyframePlace, KeyframeRing};
-pub use lines::LineCollector;
+pub use keyframes::{At, Keyframe, KeyframeList, KeyframePlace, StreamExtent};
+pub use lines::{FrozenCollector, FrozenSource, LineCollector};
+pub use painter::StreamPainter;
+pub use painting::{PaintedStream, Painting};
 pub use scrollback::ScrollbackRepaint;
 pub use tail_lines::TailSummary;
 pub use terminal::{FrozenTerminal, TerminalCursor, VirtualTerminal};

@@ -2,8 +2,11 @@
 
 pub mod cast;
 pub mod health;
+pub mod lines;
 pub mod openapi;
+pub mod recordings;
 pub mod runs;
+pub mod screen;
 pub mod session;
 pub mod stream;
 pub mod terminal;
@@ -20,8 +23,11 @@ pub const BASE_PATH: &str = "/api/v1";
 pub(crate) fn api_endpoints() -> Vec<Endpoint> {
     [
         cast::endpoints(),
+        lines::endpoints(),
         openapi::endpoints(),
+        recordings::endpoints(),
         runs::endpoints(),
+        screen::endpoints(),
         session::endpoints(),
         stream::endpoints(),
         terminal::endpoints(),

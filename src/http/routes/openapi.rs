@@ -14,7 +14,8 @@ use crate::http::endpoint::Endpoint;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Query;
 use crate::http::routes::{
-    BASE_PATH, cast, health, runs, session, stream, terminal, tokens, trace,
+    BASE_PATH, cast, health, lines, recordings, runs, screen, session, stream, terminal, tokens,
+    trace,
 };
 use crate::http::schema;
 
@@ -32,6 +33,9 @@ use crate::http::schema;
         health::healthz,
         health::readyz,
         health::metrics,
+        lines::get_lines,
+        recordings::get_index,
+        recordings::get_recordings,
         runs::submit_run,
         runs::list_runs,
         runs::get_run,
@@ -39,6 +43,7 @@ use crate::http::schema;
         runs::change_run,
         runs::cancel_run,
         runs::purge_run,
+        screen::get_screen,
         session::get_session,
         session::open_session,
         session::close_session,

@@ -10,7 +10,7 @@ use runcast_actors::flow::frame::{Ends, Frame};
 use runcast_actors::history::{HistoryError, Item};
 use runcast_actors::ids::{ChunkIndex, NodeRef, RunKey, Seq, StreamName};
 use runcast_actors::roles::broker::{Brokers, Viewer, WatchError};
-use runcast_actors::roles::screen::{Screens, Snapshot, SnapshotError, TerminalSnapshot};
+use runcast_actors::roles::screens::{Screens, Snapshot, SnapshotError, TerminalSnapshot};
 use runcast_actors::run_view::{NodeView, RunStatus, RunView, StreamFinal};
 use serde::Serialize;
 use tokio::sync::watch;

@@ -25,11 +25,12 @@ use crate::roles::archivist::ArchiveSettings;
 use crate::roles::node::{CaptureSettings, EndReason};
 use crate::roles::owner::{OwnedRun, Service, own};
 use crate::roles::run::Run;
-use crate::roles::screen::Screens;
+use crate::roles::screens::Screens;
 use crate::run_spec::RunSpec;
 use crate::run_view::{
     FailureKind, NodeStatus, NodeView, RunStatus, RunView, TerminalMode, TerminalView,
 };
+use crate::seek::KeyframeLibrary;
 use crate::testing::log_memory::{MemoryLog, run_key};
 use crate::testing::objects_memory::MemoryObjects;
 use crate::testing::runner_scripted::{ScriptedRunner, Told};
@@ -96,8 +97,9 @@ impl World {
         let archivers = arbiters.clone();
         let (observers, root) = (Observers::new(), KillSwitch::new());
         let (health, log_health) = watch::channel(LogHealth::Up);
-        let screens =
-            Screens::new(history.clone(), arbiters.clone(), observers.clone(), root.clone());
+        let library = KeyframeLibrary::new(history.clone(), arbiters.clone());
+        let (threads, watched) = (arbiters.clone(), observers.clone());
+        let screens = Screens::new(history.clone(), library, threads, watched, root.clone());
         let service = Arc::new(Service {
             instance: instance("here"),
             log: log.clone(),
