@@ -144,7 +144,7 @@ pub async fn run(
     let objects = DirectoryObjects::open(&archive_dir)
         .with_context(|| format!("the archive {} cannot be used", archive_dir.display()))?;
     let archive =
-        Arc::new(Archive::new(Arc::new(objects), recordings, settings.archive.cache_bytes));
+        Arc::new(Archive::new(Arc::new(objects), recordings.clone(), settings.archive.cache_bytes));
     let log = FjallLog::open(log_settings(&settings)?).context("the log cannot be opened")?;
     let moved_aside = log.moved_aside();
     if let Some(path) = &moved_aside {
@@ -247,6 +247,7 @@ pub async fn run(
     let control = Arc::new(LocalRunControl::new(manager.clone(), service.clone(), is_draining));
     let api = Api::new(ApiParts {
         store: store.clone(),
+        recordings,
         log: log.clone(),
         history,
         seeker,

@@ -19,9 +19,9 @@ use runcast_actors::ids::{
 use runcast_actors::messages::run_control::{ControlError, RunControl};
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{
-    Annotation, CancelRequest, Claim, Lease, LogError, LogHealth, Page, Purged, RecordBatch,
-    RunList, RunLog, RunQuery, RunReader, RunStore, StoreError, StoredRun, Submission, Submitted,
-    Tail, TraceQuery, Wake,
+    Annotation, ArchiveBatch, CancelRequest, Claim, Lease, LogError, LogHealth, ObjectKey, Page,
+    Purged, RecordBatch, Recording, RecordingStore, RunList, RunLog, RunQuery, RunReader, RunStore,
+    Segment, StoreError, StoredRun, Submission, Submitted, Tail, TraceQuery, Wake,
 };
 use runcast_actors::run_spec::{RunSpec, TerminalSpec};
 use runcast_actors::run_view::{
@@ -171,6 +171,7 @@ pub(crate) fn full_spec() -> Value {
 pub(crate) struct FakeStore {
     runs: Mutex<BTreeMap<RunKey, StoredRun>>,
     pub(crate) queries: Mutex<Vec<RunQuery>>,
+    pub(crate) recordings: Mutex<Vec<Recording>>,
     pub(crate) is_away: AtomicBool,
 }
 
@@ -313,6 +314,61 @@ impl RunStore for FakeStore {
 
     async fn purge(&self, _: &RunKey) -> Result<Purged, StoreError> {
         unreachable!("routes purge through the control")
+    }
+}
+
+#[async_trait]
+impl RecordingStore for FakeStore {
+    async fn recordings(&self, _: &RunKey) -> Result<Vec<Recording>, StoreError> {
+        self.look()?;
+        Ok(self.recordings.lock().expect("not poisoned").clone())
+    }
+
+    async fn recording(
+        &self,
+        run: &RunKey,
+        stream: &StreamKey,
+    ) -> Result<Option<Recording>, StoreError> {
+        Ok(self.recordings(run).await?.into_iter().find(|row| row.stream == *stream))
+    }
+
+    async fn segments(
+        &self,
+        _: &RunKey,
+        _: Option<&StreamKey>,
+        _: Seq,
+    ) -> Result<(Seq, Vec<Segment>), StoreError> {
+        Ok((Seq::START, Vec::new()))
+    }
+
+    async fn archive(&self, _: &RunKey, _: Epoch, _: ArchiveBatch) -> Result<(), StoreError> {
+        unreachable!("no route archives")
+    }
+
+    async fn finalise(
+        &self,
+        _: &RunKey,
+        _: Epoch,
+        _: Recording,
+        _: Option<Segment>,
+    ) -> Result<(), StoreError> {
+        unreachable!("no route finalises")
+    }
+
+    async fn superseded(&self, _: Timestamp, _: u32) -> Result<Vec<ObjectKey>, StoreError> {
+        unreachable!("no route cleans up")
+    }
+
+    async fn forget_superseded(&self, _: &[ObjectKey]) -> Result<(), StoreError> {
+        unreachable!("no route cleans up")
+    }
+
+    async fn expired(&self, _: Timestamp, _: u32) -> Result<Vec<RunKey>, StoreError> {
+        unreachable!("no route expires")
+    }
+
+    async fn expire(&self, _: &RunKey) -> Result<(), StoreError> {
+        unreachable!("no route expires")
     }
 }
 
@@ -463,6 +519,7 @@ pub(crate) fn fixture(mode: AccessMode, log: LogHealth) -> Fixture {
     let draining = Arc::new(AtomicBool::new(false));
     let api = Api::new(ApiParts {
         store: store.clone(),
+        recordings: store.clone(),
         log: log.clone(),
         history: History::new(log.clone(), store.clone()),
         control: control.clone(),
