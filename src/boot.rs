@@ -141,10 +141,10 @@ pub async fn run(
     let recordings: Arc<dyn RecordingStore> = store.clone();
     let store: Arc<dyn RunStore> = store;
     let archive_dir = settings.archive_dir();
-    let objects = DirectoryObjects::open(&archive_dir)
+    let objects = DirectoryObjects::open(archive_dir.clone())
         .with_context(|| format!("the archive {} cannot be used", archive_dir.display()))?;
     let archive =
-        Arc::new(Archive::new(Arc::new(objects), recordings.clone(), settings.archive.cache_bytes));
+        Arc::new(Archive::new(Arc::new(objects), recordings, settings.archive.cache_bytes));
     let log = FjallLog::open(log_settings(&settings)?).context("the log cannot be opened")?;
     let moved_aside = log.moved_aside();
     if let Some(path) = &moved_aside {
@@ -247,7 +247,6 @@ pub async fn run(
     let control = Arc::new(LocalRunControl::new(manager.clone(), service.clone(), is_draining));
     let api = Api::new(ApiParts {
         store: store.clone(),
-        recordings,
         log: log.clone(),
         history,
         seeker,

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use runcast_actors::history::History;
 use runcast_actors::ids::{InstanceId, RunKey};
 use runcast_actors::messages::run_control::RunControl;
-use runcast_actors::ports::{RecordingStore, RunLog, RunStore, StoredRun};
+use runcast_actors::ports::{RunLog, RunStore, StoredRun};
 use runcast_actors::run_view::TerminalView;
 use runcast_actors::seek::Seeker;
 
@@ -23,8 +23,6 @@ use crate::http::routes::health::StoreStates;
 pub struct ApiParts {
     /// The rows.
     pub store: Arc<dyn RunStore>,
-    /// The rows of recordings.
-    pub recordings: Arc<dyn RecordingStore>,
     /// The log, for its health.
     pub log: Arc<dyn RunLog>,
     /// Runs as they are now.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use runcast_actors::archive::Archive;
 use runcast_actors::entry::{
     Body, Chunk, ChunkKind, Entry, Exit, Level, ProcessEnd, RunnerKind, StreamTotals, TerminalSize,
     TraceEvent, TraceKind,
@@ -16,6 +17,7 @@ use runcast_actors::history::History;
 use runcast_actors::ids::{
     ChunkIndex, Epoch, InstanceId, NodeRef, RunKey, Seq, StreamKey, StreamName, TenantId,
 };
+use runcast_actors::kernel::ArbiterPool;
 use runcast_actors::messages::run_control::{ControlError, RunControl};
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{
@@ -28,6 +30,8 @@ use runcast_actors::run_view::{
     Failure, FailureKind, Link, NodeStatus, NodeView, Progress, RecordingCounts, RunStatus,
     RunView, StreamFinal, TerminalMode, TerminalView,
 };
+use runcast_actors::seek::{KeyframeLibrary, Seeker};
+use runcast_actors::testing::objects_memory::MemoryObjects;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -337,6 +341,7 @@ impl RecordingStore for FakeStore {
         _: &RunKey,
         _: Option<&StreamKey>,
         _: Seq,
+        _: u32,
     ) -> Result<(Seq, Vec<Segment>), StoreError> {
         Ok((Seq::START, Vec::new()))
     }
@@ -353,6 +358,18 @@ impl RecordingStore for FakeStore {
         _: Option<Segment>,
     ) -> Result<(), StoreError> {
         unreachable!("no route finalises")
+    }
+
+    async fn unknown(&self, _: &[ObjectKey]) -> Result<Vec<ObjectKey>, StoreError> {
+        unreachable!("no route cleans up")
+    }
+
+    async fn mark_damaged(&self, _: &RunKey, _: &StreamKey) -> Result<(), StoreError> {
+        unreachable!("nothing is archived")
+    }
+
+    async fn forget_objects(&self, _: &RunKey) -> Result<(), StoreError> {
+        unreachable!("no route cleans up")
     }
 
     async fn superseded(&self, _: Timestamp, _: u32) -> Result<Vec<ObjectKey>, StoreError> {
@@ -517,11 +534,15 @@ pub(crate) fn fixture(mode: AccessMode, log: LogHealth) -> Fixture {
     let log =
         Arc::new(FakeLog { health: log, entries: Mutex::default(), reads_after: Mutex::default() });
     let draining = Arc::new(AtomicBool::new(false));
+    let objects = Arc::new(MemoryObjects::new());
+    let archive = Arc::new(Archive::new(objects, store.clone(), 1024 * 1024));
+    let history = History::new(log.clone(), store.clone(), archive);
+    let threads = Arc::new(ArbiterPool::new(1, "seek").expect("a thread"));
     let api = Api::new(ApiParts {
         store: store.clone(),
-        recordings: store.clone(),
         log: log.clone(),
-        history: History::new(log.clone(), store.clone()),
+        seeker: Seeker::new(history.clone(), KeyframeLibrary::new(history.clone(), threads)),
+        history,
         control: control.clone(),
         access,
         default_terminal: TERMINAL,

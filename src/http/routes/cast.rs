@@ -146,7 +146,7 @@ impl Asked {
             None => node.terminal.mode.streams().to_vec(),
             Some(_) => vec![stream_of(&node, asked)?],
         };
-        let rows = api.recordings.recordings(&run).await?;
+        let rows = api.history.archive().recordings().recordings(&run).await?;
         let row = |stream: &StreamName| {
             rows.iter().find(|row| row.stream.stream == *stream && row.stream.node_ref == node_ref)
         };
