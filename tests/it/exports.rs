@@ -332,7 +332,7 @@ async fn replay_gives_the_terminal_back_as_it_was() {
     std::fs::write(at.join("long.cast"), wild.replace("LAST", "60.0")).expect("a file");
     let script = format!(
         "cd '{}'; runcast={}; stty -a > before; $runcast replay short.cast; echo $? > short; \
-         stty -a > between; timeout -s INT 1 $runcast replay long.cast; stty -a > after; true",
+         stty -a > between; timeout --foreground -s INT 1 $runcast replay long.cast; stty -a > after; true",
         at.display(),
         env!("CARGO_BIN_EXE_runcast"),
     );
