@@ -124,7 +124,7 @@ async fn a_download_has_the_exact_bytes_the_lines_or_a_cast() {
         assert_eq!(events.last().is_some_and(|(_, code, _)| code == "x"), !is_v2, "{node} {query}");
     }
     let merged = text(&service, &run, "piped", "").await;
-    assert!(merged.contains(r#"\u001b[31mtwo\r\n\u001b[39m"#), "stderr is red: {merged}");
+    assert!(merged.contains(r"\u001b[31mtwo\r\n\u001b[39m"), "stderr is red: {merged}");
     assert!(!merged.contains(r#"e\n""#), "no staircase: {merged}");
 
     // A node that never started has an empty recording.

@@ -70,7 +70,7 @@ fn shown(bytes: &[u8]) -> String {
 /// Text of a cast's output events.
 fn output_of(cast: &str) -> String {
     let events = cast.lines().skip(1).filter(|line| line.starts_with('['));
-    let events = events.map(|line| serde_json::from_str::<(f64, String, String)>(line));
+    let events = events.map(serde_json::from_str::<(f64, String, String)>);
     let events = events.map(|event| event.expect("an event"));
     events.filter(|(_, code, _)| code == "o").map(|(_, _, data)| data).collect()
 }
