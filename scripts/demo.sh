@@ -67,10 +67,20 @@ say
 code=0
 { printf 'runId: %s\n' "$run"; cat examples/demo.yaml; } | "$runcast" run - --follow || code=$?
 
-if [ "$code" -eq 0 ] && [ -t 1 ]; then
-  title "The node colours again, byte for byte: runcast watch $run colours"
-  "$runcast" watch "$run" colours
+if [ -t 1 ] && [ -z "${CI:-}" ]; then
+  replay=("$run" colours --speed 3 --idle-limit 0.5) format=ansi
+else
+  replay=("$run" tests --stream stdout) format=text
 fi
+title "Replaying a recording: runcast replay ${replay[*]}"
+"$runcast" replay "${replay[@]}" || code=1
+
+title "The screen of the node screen after 6 seconds: curl \"…/terminal/screen/screen?atMs=6000\""
+curl --silent --show-error --fail --noproxy '*' \
+  "$url/api/v1/runs/$run/terminal/screen/screen?atMs=6000&format=$format" || code=1
+
+title "Is everything there, and right? runcast verify $run"
+"$runcast" verify "$run" || code=1
 
 title "Where to look"
 cat << EOT
@@ -79,12 +89,18 @@ cat << EOT
     runcast ls
     runcast show $run
     runcast watch $run build
+    runcast replay $run screen --from 6     space pauses, . steps, q ends
+    runcast cast $run build -o build.cast   an asciicast for asciinema; build.txt has its lines
+    runcast verify build.cast
     runcast run examples/failing.yaml --follow
   The API, here with curl -N:
     $url/api/v1/runs/$run                      the run and its nodes
     $url/api/v1/runs/$run/stream               its Server-Sent Events
     $url/api/v1/runs/$run/stream?format=text   its lines
     $url/api/v1/runs/$run/trace                what happened
+    $url/api/v1/runs/$run/recordings           what is archived
+    "$url/api/v1/runs/$run/terminal/screen/screen?atMs=3000"    the screen at a time
+    "$url/api/v1/runs/$run/terminal/build/lines?q=warning"      lines with a word
     $url/api/v1/openapi.json     every endpoint
     $url/readyz and $url/metrics
 EOT

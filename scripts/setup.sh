@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what a target needs and is not there. Says nothing and takes no time when all is there.
 #
-#   scripts/setup.sh build         a C compiler for the bundled libraries
-#   scripts/setup.sh test          the programs whose consoles tests capture
+#   scripts/setup.sh build         a C compiler for the bundled libraries, and curl for the demo
+#   scripts/setup.sh test          the programs whose consoles tests capture, and the stock tools that
+#                                  take our recordings: zstd and asciinema
 #   scripts/setup.sh check         cargo-deny
 set -euo pipefail
 
@@ -25,13 +26,16 @@ for what in "$@"; do
       need cc gcc
       need make make
       need perl perl
+      need curl curl
       [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
       ;;
     test)
-      need curl curl
       need less less
       need top procps
       need vim vim
+      need zstd zstd
+      # asciinema is built from its source.
+      need cc gcc
       ;;
     check)
       need cc gcc
@@ -52,7 +56,18 @@ if [ "${#missing[@]}" -gt 0 ]; then
   "${as_root[@]}" apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null
 fi
 
+# True if the asciinema in the path is the one whose formats tests speak of: Debian has an older one.
+has_asciinema() { [[ "$(asciinema --version 2> /dev/null)" == "asciinema 3."* ]]; }
+
 for what in "$@"; do
+  if [ "$what" = test ] && ! has_asciinema; then
+    echo "installing asciinema 3 (once, about four minutes on two cores)"
+    cargo install --quiet --locked asciinema --version ^3
+    if ! has_asciinema; then
+      echo "asciinema is installed, but another version comes first in PATH: $(command -v asciinema)" >&2
+      exit 1
+    fi
+  fi
   if [ "$what" = check ] && ! cargo deny --version > /dev/null 2>&1; then
     echo "installing cargo-deny (once, several minutes on two cores)"
     cargo install --quiet --locked cargo-deny

@@ -5,6 +5,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
+use runcast_actors::entry::TerminalSize;
+use runcast_actors::screen::VirtualTerminal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -122,7 +124,7 @@ async fn a_download_has_the_exact_bytes_the_lines_or_a_cast() {
         assert_eq!(events.last().is_some_and(|(_, code, _)| code == "x"), !is_v2, "{node} {query}");
     }
     let merged = text(&service, &run, "piped", "").await;
-    assert!(merged.contains(r#"\u001b[31mtwo\r\n\u001b[39m"#), "stderr is red: {merged}");
+    assert!(merged.contains(r"\u001b[31mtwo\r\n\u001b[39m"), "stderr is red: {merged}");
     assert!(!merged.contains(r#"e\n""#), "no staircase: {merged}");
 
     // A node that never started has an empty recording.
@@ -297,6 +299,72 @@ async fn replay_writes_the_bytes_and_keeps_the_time_if_it_is_asked() {
     let output = runcast(&service, at, &["replay", "no.cast"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no.cast"));
+}
+
+#[tokio::test]
+async fn replay_begins_with_the_screen_of_a_moment() {
+    let service = Service::start().await;
+    let at = TempDir::new().expect("a directory");
+    let script = "printf '\\033[2J\\033[3;5Hbegin'; sleep 0.6; printf ' and end'";
+    let run = service.api().submit(&run_of([pty("a", script)])).await;
+    service.api().wait_ended(&run).await;
+    for (from, shown_first) in [("0.3", "begin"), ("1h", "begin and end")] {
+        let output = runcast(&service, at.path(), &["replay", &run, "--from", from]).await;
+        let bytes = succeeded(&output);
+        let size = TerminalSize { cols: 120, rows: 30 };
+        let mut terminal = VirtualTerminal::new(size);
+        terminal.feed(bytes);
+        assert_eq!(terminal.text(), "\n\n    begin and end", "from {from}");
+        let text = String::from_utf8_lossy(bytes);
+        assert!(text.contains(shown_first), "{text:?}");
+        assert_eq!(text.ends_with(" and end"), from == "0.3", "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn replay_gives_the_terminal_back_as_it_was() {
+    let folder = TempDir::new().expect("a directory");
+    let at = folder.path();
+    let wild = "{\"version\":2,\"width\":80,\"height\":24}\n\
+        [0.01,\"o\",\"\\u001b[?1049h\\u001b[?1003h\\u001b[?25l\\u001b[31mred\\u001b[c\"]\n\
+        [LAST,\"o\",\"end\"]\n";
+    std::fs::write(at.join("short.cast"), wild.replace("LAST", "0.02")).expect("a file");
+    std::fs::write(at.join("long.cast"), wild.replace("LAST", "60.0")).expect("a file");
+    let script = format!(
+        "cd '{}'; runcast={}; stty -a > before; $runcast replay short.cast; echo $? > short; \
+         stty -a > between; timeout --foreground -s INT 1 $runcast replay long.cast; stty -a > after; true",
+        at.display(),
+        env!("CARGO_BIN_EXE_runcast"),
+    );
+    let service = Service::start().await;
+    let run = service.api().submit(&run_of([pty("viewer", &script)])).await;
+    service.api().wait_ended(&run).await;
+    let read = |name: &str| std::fs::read_to_string(at.join(name)).expect("a file");
+    assert_eq!(read("short"), "0\n");
+    assert_eq!(read("before"), read("between"), "after the end");
+    assert_eq!(read("before"), read("after"), "after an interrupt");
+    let shown = text(&service, &run, "viewer", "format=raw").await;
+    for mode in ["[?1047l", "[?1003l", "[?25h", "[0m"] {
+        assert_eq!(shown.matches(mode).count(), 2, "{mode}: {shown:?}");
+    }
+}
+
+#[tokio::test]
+async fn verify_compares_every_stream_of_a_run() {
+    let folder = TempDir::new().expect("a directory");
+    let bytes_file = folder.path().join("bytes");
+    std::fs::write(&bytes_file, odd_bytes()).expect("a file");
+    let service = Service::start().await;
+    let run = ended_run(&service.api(), &bytes_file).await;
+    let output = runcast(&service, folder.path(), &["verify", &run]).await;
+    let told = String::from_utf8_lossy(succeeded(&output)).into_owned();
+    assert_eq!(told.lines().filter(|line| line.starts_with('✓')).count(), 4, "{told}");
+    let complete = download(&service, &run, "bytes", "format=raw").await;
+    assert_eq!(complete.header("x-runcast-state"), "complete");
+    assert_eq!(complete.header("content-length"), complete.body.len().to_string());
+    let output = runcast(&service, folder.path(), &["verify", &run, "piped", "--json"]).await;
+    let lines = String::from_utf8_lossy(succeeded(&output)).into_owned();
+    assert_eq!(lines.lines().count(), 2, "{lines}");
 }
 
 #[tokio::test]

@@ -13,5 +13,6 @@ mod formats;
 mod service_life;
 mod slow_viewer;
 mod snapshot;
+mod stock_tools;
 mod support;
 mod tidy;
