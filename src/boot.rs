@@ -141,7 +141,7 @@ pub async fn run(
     let recordings: Arc<dyn RecordingStore> = store.clone();
     let store: Arc<dyn RunStore> = store;
     let archive_dir = settings.archive_dir();
-    let objects = DirectoryObjects::open(&archive_dir)
+    let objects = DirectoryObjects::open(archive_dir.clone())
         .with_context(|| format!("the archive {} cannot be used", archive_dir.display()))?;
     let archive =
         Arc::new(Archive::new(Arc::new(objects), recordings, settings.archive.cache_bytes));
@@ -165,8 +165,7 @@ pub async fn run(
     let library = KeyframeLibrary::new(history.clone(), painters.clone());
     let seeker = Seeker::new(history.clone(), library.clone());
     let (threads_of_screens, watched) = (painters.clone(), observers.clone());
-    let screens =
-        Screens::new(history.clone(), library, threads_of_screens, watched, root.clone());
+    let screens = Screens::new(history.clone(), library, threads_of_screens, watched, root.clone());
     let service = Arc::new(Service {
         instance: instance.clone(),
         log: log.clone(),

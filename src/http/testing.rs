@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use runcast_actors::archive::Archive;
 use runcast_actors::entry::{
     Body, Chunk, ChunkKind, Entry, Exit, Level, ProcessEnd, RunnerKind, StreamTotals, TerminalSize,
     TraceEvent, TraceKind,
@@ -16,6 +17,7 @@ use runcast_actors::history::History;
 use runcast_actors::ids::{
     ChunkIndex, Epoch, InstanceId, NodeRef, RunKey, Seq, StreamKey, StreamName, TenantId,
 };
+use runcast_actors::kernel::ArbiterPool;
 use runcast_actors::messages::run_control::{ControlError, RunControl};
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{
@@ -28,6 +30,9 @@ use runcast_actors::run_view::{
     Failure, FailureKind, Link, NodeStatus, NodeView, Progress, RecordingCounts, RunStatus,
     RunView, StreamFinal, TerminalMode, TerminalView,
 };
+use runcast_actors::seek::{KeyframeLibrary, Seeker};
+use runcast_actors::testing::objects_memory::MemoryObjects;
+use runcast_actors::testing::store_memory::MemoryStore;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -461,10 +466,16 @@ pub(crate) fn fixture(mode: AccessMode, log: LogHealth) -> Fixture {
     let log =
         Arc::new(FakeLog { health: log, entries: Mutex::default(), reads_after: Mutex::default() });
     let draining = Arc::new(AtomicBool::new(false));
+    let archive =
+        Archive::new(Arc::new(MemoryObjects::new()), Arc::new(MemoryStore::new()), 1 << 20);
+    let history = History::new(log.clone(), store.clone(), Arc::new(archive));
+    let threads = Arc::new(ArbiterPool::new(1, "screens").expect("a thread"));
+    let library = KeyframeLibrary::new(history.clone(), threads);
     let api = Api::new(ApiParts {
         store: store.clone(),
         log: log.clone(),
-        history: History::new(log.clone(), store.clone()),
+        seeker: Seeker::new(history.clone(), library),
+        history,
         control: control.clone(),
         access,
         default_terminal: TERMINAL,

@@ -116,12 +116,8 @@ pub fn decode(object: &[u8]) -> Result<KeyframeList, DamagedKeyframes> {
     let mut elements: Vec<Element> = serde_json::from_slice(&text)?;
     let last = elements.pop().ok_or(DamagedKeyframes::Contradictory)?;
     let Content::End { end } = last.content else { return Err(DamagedKeyframes::Contradictory) };
-    let extent = StreamExtent {
-        place: last.place(),
-        bytes: last.bytes,
-        lines: last.line,
-        has_ended: end,
-    };
+    let extent =
+        StreamExtent { place: last.place(), bytes: last.bytes, lines: last.line, has_ended: end };
     let frames: Option<Vec<Keyframe>> = elements.into_iter().map(Element::keyframe).collect();
     frames
         .and_then(|frames| KeyframeList::stored(frames, extent))
@@ -171,10 +167,10 @@ mod tests {
         let size = TerminalSize { cols: 20, rows: 4 };
         let mut collector = LineCollector::terminal(size);
         let state = collector.freeze().expect("it is empty");
-        let mut list =
-            KeyframeList::new(Keyframe { place: place(6, None, 0), bytes: 0, state });
+        let mut list = KeyframeList::new(Keyframe { place: place(6, None, 0), bytes: 0, state });
         for index in 0..5 {
-            collector.feed_each(b"\x1b[31mline\r\nof a longer text than a row\r\nab\xe2\x82", |_| ());
+            collector
+                .feed_each(b"\x1b[31mline\r\nof a longer text than a row\r\nab\xe2\x82", |_| ());
             let extent = StreamExtent {
                 place: place(7 + index, Some(index), index * 20_000_001),
                 bytes: index * 40,

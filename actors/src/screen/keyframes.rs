@@ -214,10 +214,7 @@ impl KeyframeList {
     /// The last one at or before a moment.
     pub fn before(&self, at: At) -> &Arc<Keyframe> {
         self.last_where(|frame| {
-            frame
-                .place
-                .chunk_index
-                .is_none_or(|index| at.includes(index, frame.place.at_us))
+            frame.place.chunk_index.is_none_or(|index| at.includes(index, frame.place.at_us))
         })
     }
 

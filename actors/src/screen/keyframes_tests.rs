@@ -38,7 +38,10 @@ fn indices(list: &KeyframeList) -> Vec<Option<u64>> {
 fn screen_keyframes_lie_a_distance_apart() {
     let by_bytes = seen(13, 256 * 1024, 10);
     assert_eq!(indices(&by_bytes), [None, Some(3), Some(7), Some(11)]);
-    assert_eq!(by_bytes.last().state.thaw().screen().expect("a screen").text(), "chunk 9\nchunk 10\nchunk 11");
+    assert_eq!(
+        by_bytes.last().state.thaw().screen().expect("a screen").text(),
+        "chunk 9\nchunk 10\nchunk 11"
+    );
     let by_time = seen(13, 1, 4_000_000);
     assert_eq!(indices(&by_time), [None, Some(3), Some(6), Some(9), Some(12)]);
     assert_eq!(indices(&seen(13, 0, 60_000_000)), [None], "nothing was shown");

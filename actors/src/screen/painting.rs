@@ -35,8 +35,7 @@ enum Cells {
 impl Cells {
     fn live(&mut self) -> &mut StreamPainter {
         if let Self::Frozen { state, extent } = self {
-            let frame =
-                Keyframe { place: extent.place, bytes: extent.bytes, state: state.clone() };
+            let frame = Keyframe { place: extent.place, bytes: extent.bytes, state: state.clone() };
             *self = Self::Live(Box::new(StreamPainter::resume(&frame)));
         }
         match self {
@@ -115,8 +114,7 @@ impl Painting {
 
     fn absorb_chunk(&mut self, seq: Seq, chunk: &Chunk) {
         let key = chunk.stream_key();
-        let painted =
-            self.streams.entry(key.clone()).or_insert_with(|| Painted::new(seq, chunk));
+        let painted = self.streams.entry(key.clone()).or_insert_with(|| Painted::new(seq, chunk));
         // After a restart the streams stand at different places; each waits for its own.
         let extent = match &painted.cells {
             Cells::Live(painter) => painter.extent(),

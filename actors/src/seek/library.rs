@@ -12,11 +12,11 @@ use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 use tokio::sync::{Semaphore, watch};
 
+use super::end_of;
 use crate::entry::Body;
 use crate::history::{History, HistoryError, Item};
 use crate::ids::{RunKey, Seq, StreamKey, hash_of};
 use crate::kernel::ArbiterPool;
-use super::end_of;
 use crate::ports::{ObjectError, ObjectKey};
 use crate::screen::{Keyframe, KeyframeList, StreamPainter, keyframe_codec};
 

@@ -175,10 +175,7 @@ impl Seeker {
         let is_known = |(key, list): &(StreamKey, KeyframeList)| {
             list.extent().has_ended || !self.library.is_computing(run, key)
         };
-        lists
-            .iter()
-            .all(is_known)
-            .then(|| lists.iter().map(|(_, list)| list.extent().lines).sum())
+        lists.iter().all(is_known).then(|| lists.iter().map(|(_, list)| list.extent().lines).sum())
     }
 }
 

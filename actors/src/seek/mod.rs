@@ -147,12 +147,7 @@ impl Seeker {
 fn shown(painter: &StreamPainter) -> Option<ScreenAt> {
     let terminal = painter.collector().screen()?.freeze().thaw();
     let place = painter.extent().place;
-    Some(ScreenAt {
-        terminal,
-        seq: place.seq,
-        chunk_index: place.chunk_index,
-        at_us: place.at_us,
-    })
+    Some(ScreenAt { terminal, seq: place.seq, chunk_index: place.chunk_index, at_us: place.at_us })
 }
 
 fn entries_of(items: Vec<Item>) -> impl Iterator<Item = Arc<Entry>> {

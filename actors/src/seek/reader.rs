@@ -51,10 +51,9 @@ impl LineReader {
             is_exhausted: list.is_end(frame),
         });
         let parts = parts.collect();
-        let painters = blocking(move || {
-            frames.iter().map(|frame| StreamPainter::resume(frame)).collect()
-        })
-        .await?;
+        let painters =
+            blocking(move || frames.iter().map(|frame| StreamPainter::resume(frame)).collect())
+                .await?;
         Ok(Self { history, run, until, parts, painters, next_line })
     }
 
@@ -110,9 +109,10 @@ impl LineReader {
         while bytes < SLICE_BYTES
             && self.parts.iter().all(|part| part.is_exhausted || !part.pending.is_empty())
         {
-            let first = self.parts.iter().enumerate().filter_map(|(place, part)| {
-                part.pending.front().map(|entry| (entry.seq, place))
-            });
+            let first =
+                self.parts.iter().enumerate().filter_map(|(place, part)| {
+                    part.pending.front().map(|entry| (entry.seq, place))
+                });
             let Some((_, place)) = first.min() else { break };
             let Some(entry) = self.parts[place].pending.pop_front() else { break };
             bytes += entry.memory_cost();

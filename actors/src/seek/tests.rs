@@ -4,12 +4,9 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-
 use super::*;
 use crate::archive::Archive;
-use crate::entry::{
-    Chunk, ChunkKind, Exit, ProcessEnd, RunnerKind, StreamTotals, TerminalSize,
-};
+use crate::entry::{Chunk, ChunkKind, Exit, ProcessEnd, RunnerKind, StreamTotals, TerminalSize};
 use crate::ids::{Epoch, StreamName};
 use crate::kernel::ArbiterPool;
 use crate::moment::Timestamp;
@@ -128,8 +125,13 @@ fn stream(name: &str, stream: StreamName) -> StreamKey {
 }
 
 fn exit() -> ChunkKind {
-    let totals =
-        StreamTotals { chunks: 0, bytes: 0, sha256: String::new(), complete: true, truncated: false };
+    let totals = StreamTotals {
+        chunks: 0,
+        bytes: 0,
+        sha256: String::new(),
+        complete: true,
+        truncated: false,
+    };
     ChunkKind::Exit(Exit { end: ProcessEnd::Code(0), totals })
 }
 
@@ -261,7 +263,13 @@ async fn p5_a_seek_anywhere_shows_what_feeding_everything_shows() {
     })
     .await
     .expect("they are stored again");
-    assert!(seeker.screen_at(&world.run, &stream("other", StreamName::Pty), At::Now).await.expect("up").is_none());
+    assert!(
+        seeker
+            .screen_at(&world.run, &stream("other", StreamName::Pty), At::Now)
+            .await
+            .expect("up")
+            .is_none()
+    );
 }
 
 async fn assert_lines(world: &World, seeker: &Seeker, streams: &[StreamKey], has_ended: bool) {
@@ -278,7 +286,10 @@ async fn assert_lines(world: &World, seeker: &Seeker, streams: &[StreamKey], has
         assert_eq!(page.lines.len(), expected.len(), "from {first}, {limit}");
         for (place, (found, expected)) in page.lines.iter().zip(expected).enumerate() {
             assert_eq!(found.line, (first + place) as u64);
-            assert_eq!((found.stream, &found.text, found.seq), (expected.0, &expected.1, expected.2));
+            assert_eq!(
+                (found.stream, &found.text, found.seq),
+                (expected.0, &expected.1, expected.2)
+            );
         }
         assert_eq!(page.next_from, (first + expected.len()) as u64);
         if has_ended {
@@ -287,7 +298,8 @@ async fn assert_lines(world: &World, seeker: &Seeker, streams: &[StreamKey], has
     }
     let tail = seeker.lines(&world.run, streams, LinesFrom::Tail, 20).await.expect("it answers");
     let texts: Vec<&String> = tail.lines.iter().map(|line| &line.text).collect();
-    let expected: Vec<&String> = all[count.saturating_sub(20)..].iter().map(|line| &line.1).collect();
+    let expected: Vec<&String> =
+        all[count.saturating_sub(20)..].iter().map(|line| &line.1).collect();
     assert_eq!(texts, expected);
     assert_eq!((tail.next_from, tail.total), (count as u64, Some(count as u64)));
 }
@@ -317,8 +329,10 @@ async fn lines_of_a_terminal_are_found_by_number_from_the_end_and_by_their_text(
         assert!(expected.len() > 20);
         let pattern = Pattern::regex("^step 1.*7 is done").expect("a pattern");
         let (run, from) = (&world.run, 5);
-        let mut search = seeker.search(run, &streams, pattern.clone(), from, 1000).await.expect("room");
-        let found: Vec<usize> = hits(&mut search).await.iter().map(|hit| hit.line as usize).collect();
+        let mut search =
+            seeker.search(run, &streams, pattern.clone(), from, 1000).await.expect("room");
+        let found: Vec<usize> =
+            hits(&mut search).await.iter().map(|hit| hit.line as usize).collect();
         let later: Vec<usize> = expected.iter().copied().filter(|line| *line >= 5).collect();
         assert_eq!(found, later);
         assert_eq!(search.end(), (all.len() as u64, Some(all.len() as u64)));
@@ -387,7 +401,10 @@ async fn screens_go_on_after_a_restart_from_their_last_keyframes() {
         let mut resumed = Painting::resume(seq, &keyframes);
         let from = usize::try_from(resumed.seq().0).expect("small");
         assert!(from <= cut);
-        let since: u64 = keyframes.values().map(|list: &KeyframeList| list.extent().bytes - list.last().bytes).sum();
+        let since: u64 = keyframes
+            .values()
+            .map(|list: &KeyframeList| list.extent().bytes - list.last().bytes)
+            .sum();
         assert!(since <= 4 * 1024 * 1024, "it begins not far before");
         resumed.absorb(&items[from..], Seq(items.len() as u64));
         assert_eq!(shown(&resumed), shown(&whole), "cut at {cut}");

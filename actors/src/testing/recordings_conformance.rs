@@ -144,7 +144,10 @@ async fn objects<S: RecordingStore>(store: &S, run: &RunKey, after: Seq) -> Vec<
 async fn archiving_is_repeatable_and_fenced<S: RunStore + RecordingStore>(store: &S) {
     let run = held(store, "rec").await;
     let streams = [stream("b", StreamName::Stderr), pty(), stream("b", StreamName::Stdout)];
-    assert_eq!(store.segments(&run, None, Seq::START, 100).await.expect("answers"), (Seq(0), vec![]));
+    assert_eq!(
+        store.segments(&run, None, Seq::START, 100).await.expect("answers"),
+        (Seq(0), vec![])
+    );
     assert!(store.recordings(&run).await.expect("answers").is_empty());
     store.archive(&run, Epoch(0), batch(&run, &streams, 0)).await.expect("archived");
     store

@@ -69,9 +69,7 @@ impl Line {
 }
 
 pub(crate) fn endpoints() -> Vec<Endpoint> {
-    vec![
-        Endpoint::at("/runs/{runId}/terminal/{nodeRef}/lines").on(Method::GET, web::to(get_lines)),
-    ]
+    vec![Endpoint::at("/runs/{runId}/terminal/{nodeRef}/lines").on(Method::GET, web::to(get_lines))]
 }
 
 enum Wanted {
@@ -136,7 +134,8 @@ fn wanted(query: &Query) -> Result<Wanted, ApiError> {
         Some(_) => return Err(ApiError::invalid("regex", "allowed: true, false")),
     };
     if let Some(tail) = tail {
-        if let Some(other) = ["from", "limit", "q", "regex"].iter().find(|key| query.text(key).is_some())
+        if let Some(other) =
+            ["from", "limit", "q", "regex"].iter().find(|key| query.text(key).is_some())
         {
             let message = format!("the last lines do not go with `{other}`");
             return Err(ApiError::invalid("tail", message));

@@ -13,7 +13,9 @@ use crate::http::access::SESSION_COOKIE;
 use crate::http::endpoint::Endpoint;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Query;
-use crate::http::routes::{BASE_PATH, health, lines, recordings, runs, screen, session, stream, terminal, tokens, trace};
+use crate::http::routes::{
+    BASE_PATH, health, lines, recordings, runs, screen, session, stream, terminal, tokens, trace,
+};
 use crate::http::schema;
 
 // The schemas that stand in answers are found through the paths.

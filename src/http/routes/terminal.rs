@@ -175,7 +175,10 @@ pub(crate) fn node_of<'a>(view: &'a RunView, node_ref: &NodeRef) -> Result<&'a N
 }
 
 // The mode of a node is fixed when it is submitted, so its streams are known before it starts.
-pub(crate) fn stream_of(node: &NodeView, asked: Option<StreamName>) -> Result<StreamName, ApiError> {
+pub(crate) fn stream_of(
+    node: &NodeView,
+    asked: Option<StreamName>,
+) -> Result<StreamName, ApiError> {
     let streams = node.terminal.mode.streams();
     match (asked, streams) {
         (Some(asked), _) if streams.contains(&asked) => Ok(asked),

@@ -27,10 +27,10 @@ use crate::roles::owner::{OwnedRun, Service, own};
 use crate::roles::run::Run;
 use crate::roles::screens::Screens;
 use crate::run_spec::RunSpec;
-use crate::seek::KeyframeLibrary;
 use crate::run_view::{
     FailureKind, NodeStatus, NodeView, RunStatus, RunView, TerminalMode, TerminalView,
 };
+use crate::seek::KeyframeLibrary;
 use crate::testing::log_memory::{MemoryLog, run_key};
 use crate::testing::objects_memory::MemoryObjects;
 use crate::testing::runner_scripted::{ScriptedRunner, Told};

@@ -8,7 +8,8 @@ use super::{MemoryStore, Row, owned};
 use crate::ids::{Epoch, RunKey, Seq, StreamKey};
 use crate::moment::Timestamp;
 use crate::ports::{
-    ArchiveBatch, IncompleteReason, ObjectKey, Recording, RecordingState, RecordingStore, Segment, StoreError,
+    ArchiveBatch, IncompleteReason, ObjectKey, Recording, RecordingState, RecordingStore, Segment,
+    StoreError,
 };
 use crate::run_view::RecordingCounts;
 
