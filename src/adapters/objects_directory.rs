@@ -70,7 +70,7 @@ impl ObjectStore for DirectoryObjects {
         self.blocking(move |files| {
             let mut file = files.begin()?;
             file.append(&body)?;
-            files.keep(file, &key)
+            files.keep(&file, &key)
         })
         .await
     }
@@ -149,6 +149,6 @@ impl ObjectWriter for DirectoryWriter {
     async fn finish(mut self: Box<Self>) -> Result<(), ObjectError> {
         let file = self.take()?;
         let key = self.key.clone();
-        self.store.blocking(move |files| files.keep(file, &key)).await
+        self.store.blocking(move |files| files.keep(&file, &key)).await
     }
 }

@@ -171,6 +171,25 @@ impl ApiClient {
         self.send(request).await
     }
 
+    /// Opens a download; its body is read as fast as the caller takes it.
+    pub(super) async fn download(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Response, ClientError> {
+        // Compression that is undone on the way would hide the length.
+        let request = self.request(Method::GET, path).query(query);
+        self.send(request.header("accept-encoding", "identity")).await
+    }
+
+    /// The next piece of a download; an error if it was cut before its end.
+    pub(super) async fn piece(
+        &self,
+        response: &mut Response,
+    ) -> Result<Option<bytes::Bytes>, ClientError> {
+        response.chunk().await.map_err(|error| self.transport(&error))
+    }
+
     /// What a failure of the connection means.
     pub(super) fn transport(&self, error: &reqwest::Error) -> ClientError {
         if error.is_connect() && is_refused(error) {

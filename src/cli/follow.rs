@@ -18,10 +18,11 @@ use super::prefixed::PrefixedLines;
 use super::run_progress::{Done, RunProgress};
 use super::text::clean;
 
-/// Brings a terminal back from what an unfinished program may have left on: alternate screen,
-/// mouse, bracketed paste, hidden cursor, colours.
-const TERMINAL_RESET: &[u8] =
-    b"\x1b[?1047l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[?25h\x1b[0m";
+/// Brings a terminal back from what an unfinished program may have left on: alternate screen, scroll
+/// region, mouse, focus, keypad, bracketed paste, line drawing, hidden cursor, colours.
+pub(super) const TERMINAL_RESET: &[u8] =
+    b"\x1b[?1047l\x1b7\x1b[r\x1b8\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\
+    \x1b[?1l\x1b>\x1b[?2004l\x1b[?7h\x1b(B\x0f\x1b[?25h\x1b[0m";
 
 /// How the following of a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

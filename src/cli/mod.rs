@@ -3,6 +3,8 @@
 //! Exit codes: 0, 1 for a failure, 2 for wrong usage, 130 when Ctrl-C ended the watching of a run.
 
 mod cancel;
+mod cast;
+mod cast_file;
 mod client;
 mod config;
 mod event_feed;
@@ -11,12 +13,15 @@ mod healthcheck;
 mod ls;
 mod migrate;
 mod prefixed;
+mod replay;
 mod rm;
 mod run;
 mod run_progress;
 mod serve;
 mod show;
 mod text;
+mod transfer;
+mod verify;
 mod watch;
 
 use std::io;
@@ -41,6 +46,14 @@ enum Command {
     Run(run::RunArgs),
     /// Follow the console of a run or of one of its nodes
     Watch(watch::WatchArgs),
+    /// Play a recording in this terminal
+    Replay(replay::ReplayArgs),
+    /// Download a recording: an asciicast, its lines, or its bytes
+    // It has a `--version` of its own: that of the asciicast.
+    #[command(disable_version_flag = true)]
+    Cast(cast::CastArgs),
+    /// Check that recordings are complete and what was recorded
+    Verify(verify::VerifyArgs),
     /// List runs, newest first
     Ls(ls::LsArgs),
     /// Show a run and its nodes
@@ -76,6 +89,9 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config(args) => config::execute(&args),
         Command::Run(args) => block_on(run::execute(args)),
         Command::Watch(args) => block_on(watch::execute(args)),
+        Command::Replay(args) => block_on(replay::execute(args)),
+        Command::Cast(args) => block_on(cast::execute(args)),
+        Command::Verify(args) => block_on(verify::execute(args)),
         Command::Ls(args) => block_on(ls::execute(args)),
         Command::Show(args) => block_on(show::execute(args)),
         Command::Cancel(args) => block_on(cancel::execute(args)),
@@ -122,6 +138,12 @@ mod tests {
             "runcast run a.yaml --follow --json",
             "runcast watch run-1 --server http://h:1",
             "runcast watch run-1 build",
+            "runcast replay run-1 build --speed 2 --idle-limit 1.5 --from 1:23",
+            "runcast replay a.cast --from 1h2m3s --stream stdout",
+            "runcast cast run-1 build -o a.cast --version 2",
+            "runcast cast run-1 build --format raw --stream stderr --follow",
+            "runcast verify run-1 build --json",
+            "runcast verify ./a.cast",
             "runcast ls --status RUNNING --label team:sec --workflow nightly --limit 5 --json",
             "runcast show run-1",
             "runcast cancel run-1",
@@ -144,6 +166,11 @@ mod tests {
         assert_eq!(refused("runcast fly"), ErrorKind::InvalidSubcommand);
         assert_eq!(refused("runcast run"), ErrorKind::MissingRequiredArgument);
         assert_eq!(refused("runcast watch ../etc"), ErrorKind::ValueValidation);
+        assert_eq!(refused("runcast replay a b --speed 0"), ErrorKind::ValueValidation);
+        assert_eq!(refused("runcast replay a b --from 1:99"), ErrorKind::ValueValidation);
+        assert_eq!(refused("runcast cast a"), ErrorKind::MissingRequiredArgument);
+        assert_eq!(refused("runcast cast a b --version 1"), ErrorKind::InvalidValue);
+        assert_eq!(refused("runcast cast a b --format gif"), ErrorKind::InvalidValue);
         assert_eq!(refused("runcast ls --limit 0"), ErrorKind::ValueValidation);
         assert_eq!(refused("runcast ls --status DONE"), ErrorKind::InvalidValue);
         assert_eq!(refused("runcast serve --listen here"), ErrorKind::ValueValidation);

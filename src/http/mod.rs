@@ -6,6 +6,7 @@ pub mod body;
 mod cors;
 pub mod endpoint;
 pub mod error;
+pub mod export;
 pub mod params;
 mod position_cache;
 pub mod request_id;

@@ -36,6 +36,11 @@ impl RequestId {
         Self(id)
     }
 
+    /// The id of a request that the middleware has seen.
+    pub(crate) fn of_request(request: &actix_web::HttpRequest) -> Option<Self> {
+        request.extensions().get::<Self>().cloned()
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

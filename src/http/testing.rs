@@ -21,9 +21,9 @@ use runcast_actors::kernel::ArbiterPool;
 use runcast_actors::messages::run_control::{ControlError, RunControl};
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{
-    Annotation, CancelRequest, Claim, Lease, LogError, LogHealth, Page, Purged, RecordBatch,
-    RunList, RunLog, RunQuery, RunReader, RunStore, StoreError, StoredRun, Submission, Submitted,
-    Tail, TraceQuery, Wake,
+    Annotation, ArchiveBatch, CancelRequest, Claim, Lease, LogError, LogHealth, ObjectKey, Page,
+    Purged, RecordBatch, Recording, RecordingStore, RunList, RunLog, RunQuery, RunReader, RunStore,
+    Segment, StoreError, StoredRun, Submission, Submitted, Tail, TraceQuery, Wake,
 };
 use runcast_actors::run_spec::{RunSpec, TerminalSpec};
 use runcast_actors::run_view::{
@@ -32,7 +32,6 @@ use runcast_actors::run_view::{
 };
 use runcast_actors::seek::{KeyframeLibrary, Seeker};
 use runcast_actors::testing::objects_memory::MemoryObjects;
-use runcast_actors::testing::store_memory::MemoryStore;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -176,6 +175,7 @@ pub(crate) fn full_spec() -> Value {
 pub(crate) struct FakeStore {
     runs: Mutex<BTreeMap<RunKey, StoredRun>>,
     pub(crate) queries: Mutex<Vec<RunQuery>>,
+    pub(crate) recordings: Mutex<Vec<Recording>>,
     pub(crate) is_away: AtomicBool,
 }
 
@@ -318,6 +318,74 @@ impl RunStore for FakeStore {
 
     async fn purge(&self, _: &RunKey) -> Result<Purged, StoreError> {
         unreachable!("routes purge through the control")
+    }
+}
+
+#[async_trait]
+impl RecordingStore for FakeStore {
+    async fn recordings(&self, _: &RunKey) -> Result<Vec<Recording>, StoreError> {
+        self.look()?;
+        Ok(self.recordings.lock().expect("not poisoned").clone())
+    }
+
+    async fn recording(
+        &self,
+        run: &RunKey,
+        stream: &StreamKey,
+    ) -> Result<Option<Recording>, StoreError> {
+        Ok(self.recordings(run).await?.into_iter().find(|row| row.stream == *stream))
+    }
+
+    async fn segments(
+        &self,
+        _: &RunKey,
+        _: Option<&StreamKey>,
+        _: Seq,
+        _: u32,
+    ) -> Result<(Seq, Vec<Segment>), StoreError> {
+        Ok((Seq::START, Vec::new()))
+    }
+
+    async fn archive(&self, _: &RunKey, _: Epoch, _: ArchiveBatch) -> Result<(), StoreError> {
+        unreachable!("no route archives")
+    }
+
+    async fn finalise(
+        &self,
+        _: &RunKey,
+        _: Epoch,
+        _: Recording,
+        _: Option<Segment>,
+    ) -> Result<(), StoreError> {
+        unreachable!("no route finalises")
+    }
+
+    async fn unknown(&self, _: &[ObjectKey]) -> Result<Vec<ObjectKey>, StoreError> {
+        unreachable!("no route cleans up")
+    }
+
+    async fn mark_damaged(&self, _: &RunKey, _: &StreamKey) -> Result<(), StoreError> {
+        unreachable!("nothing is archived")
+    }
+
+    async fn forget_objects(&self, _: &RunKey) -> Result<(), StoreError> {
+        unreachable!("no route cleans up")
+    }
+
+    async fn superseded(&self, _: Timestamp, _: u32) -> Result<Vec<ObjectKey>, StoreError> {
+        unreachable!("no route cleans up")
+    }
+
+    async fn forget_superseded(&self, _: &[ObjectKey]) -> Result<(), StoreError> {
+        unreachable!("no route cleans up")
+    }
+
+    async fn expired(&self, _: Timestamp, _: u32) -> Result<Vec<RunKey>, StoreError> {
+        unreachable!("no route expires")
+    }
+
+    async fn expire(&self, _: &RunKey) -> Result<(), StoreError> {
+        unreachable!("no route expires")
     }
 }
 
@@ -466,15 +534,14 @@ pub(crate) fn fixture(mode: AccessMode, log: LogHealth) -> Fixture {
     let log =
         Arc::new(FakeLog { health: log, entries: Mutex::default(), reads_after: Mutex::default() });
     let draining = Arc::new(AtomicBool::new(false));
-    let archive =
-        Archive::new(Arc::new(MemoryObjects::new()), Arc::new(MemoryStore::new()), 1 << 20);
-    let history = History::new(log.clone(), store.clone(), Arc::new(archive));
-    let threads = Arc::new(ArbiterPool::new(1, "screens").expect("a thread"));
-    let library = KeyframeLibrary::new(history.clone(), threads);
+    let objects = Arc::new(MemoryObjects::new());
+    let archive = Arc::new(Archive::new(objects, store.clone(), 1024 * 1024));
+    let history = History::new(log.clone(), store.clone(), archive);
+    let threads = Arc::new(ArbiterPool::new(1, "seek").expect("a thread"));
     let api = Api::new(ApiParts {
         store: store.clone(),
         log: log.clone(),
-        seeker: Seeker::new(history.clone(), library),
+        seeker: Seeker::new(history.clone(), KeyframeLibrary::new(history.clone(), threads)),
         history,
         control: control.clone(),
         access,

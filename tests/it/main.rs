@@ -5,6 +5,7 @@ mod command_line;
 mod cursor;
 mod drain;
 mod exact_bytes;
+mod exports;
 mod faults;
 mod faults_children;
 mod faults_stores;

@@ -125,6 +125,8 @@ impl StreamEncoder {
         self.frames.push(info);
         self.compressed.extend_from_slice(&frame);
         self.text.clear();
+        // A single long event must not be paid for until the next cut.
+        self.text.shrink_to(2 * MAX_FRAME_TEXT);
     }
 }
 

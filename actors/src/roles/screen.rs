@@ -81,10 +81,10 @@ impl Screen {
             tokio::select! {
                 () = wake.changed() => {}
                 request = requests.recv(), if answers => {
+                    // Nobody can ask any more: whoever keeps the screens is gone.
+                    let Some(request) = request else { return ExitStatus::Finished };
                     asked_at = Instant::now();
-                    if let Some(request) = request {
-                        let _ = request.send(screens_of(&painting));
-                    }
+                    let _ = request.send(screens_of(&painting));
                 }
                 () = tokio::time::sleep(FREEZE_AFTER) => {
                     painting.freeze_idle();

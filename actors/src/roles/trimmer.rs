@@ -60,7 +60,9 @@ impl Trimmer {
                 self.gate.recorded(step.bytes.saturating_sub(released));
                 released = released.max(step.bytes);
             }
-            self.mark(&mut marks, through);
+            if through > trimmed {
+                self.mark(&mut marks, through);
+            }
             while let Some((mark, at)) = marks.front().copied()
                 && at.elapsed() >= self.hot_min
             {
@@ -86,7 +88,7 @@ impl Trimmer {
 
     fn mark(&self, marks: &mut VecDeque<(Seq, Instant)>, through: Seq) {
         let now = Instant::now();
-        if marks.back().is_some_and(|(mark, _)| *mark >= through) || through == Seq::START {
+        if marks.back().is_some_and(|(mark, _)| *mark >= through) {
             return;
         }
         // One that is near enough to the last takes its place: it waits a little longer.

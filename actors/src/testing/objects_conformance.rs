@@ -40,7 +40,7 @@ fn segment(name: &str, first: u64) -> ObjectKey {
 
 /// Bytes that differ at each place and in each object.
 fn body(length: usize, seed: usize) -> Bytes {
-    (0..length).map(|place| ((place * 31 + place / 251 + seed) % 256) as u8).collect()
+    (0..length).map(|place| (place * 31 + place / 251 + seed).to_le_bytes()[0]).collect()
 }
 
 async fn whole(store: &dyn ObjectStore, key: &ObjectKey) -> Bytes {

@@ -92,7 +92,7 @@ impl Files {
     }
 
     /// Makes a file the object of this name.
-    pub(super) fn keep(&self, file: TemporaryFile, key: &ObjectKey) -> Result<(), ObjectError> {
+    pub(super) fn keep(&self, file: &TemporaryFile, key: &ObjectKey) -> Result<(), ObjectError> {
         file.file.sync_all().map_err(|error| unavailable(&file.path, &error))?;
         let path = self.path(key.as_str());
         let folder = path.parent().unwrap_or(&self.root);

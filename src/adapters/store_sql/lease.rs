@@ -83,13 +83,15 @@ pub(super) async fn claim(
         DbBackend::Postgres => "FOR UPDATE SKIP LOCKED",
         _ => "",
     };
+    // Materialized: PostgreSQL may run a plain subquery again for each row, and then its limit is none.
     let sql = format!(
-        "UPDATE runs SET owner = $1, lease_until = $2, claimed_at = $3 \
-         WHERE owner IS NULL AND claimed_at IS NULL AND (tenant_id, run_id) IN ( \
+        "WITH queued AS MATERIALIZED ( \
              SELECT tenant_id, run_id FROM runs \
              WHERE status = 'QUEUED' AND owner IS NULL AND claimed_at IS NULL AND purged_at IS NULL \
              ORDER BY cancel_requested_at IS NULL, created_at, run_id LIMIT $4 {skip_locked}) \
-         RETURNING *"
+         UPDATE runs SET owner = $1, lease_until = $2, claimed_at = $3 \
+         WHERE owner IS NULL AND claimed_at IS NULL \
+         AND (tenant_id, run_id) IN (SELECT tenant_id, run_id FROM queued) RETURNING *"
     );
     let values: Vec<Value> = vec![
         owner.as_str().into(),

@@ -1,5 +1,6 @@
 //! One file a resource. What is listed here is mounted, and must be documented.
 
+pub mod cast;
 pub mod health;
 pub mod lines;
 pub mod openapi;
@@ -21,6 +22,7 @@ pub const BASE_PATH: &str = "/api/v1";
 /// Everything below the base path.
 pub(crate) fn api_endpoints() -> Vec<Endpoint> {
     [
+        cast::endpoints(),
         lines::endpoints(),
         openapi::endpoints(),
         recordings::endpoints(),

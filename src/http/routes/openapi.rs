@@ -14,7 +14,8 @@ use crate::http::endpoint::Endpoint;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Query;
 use crate::http::routes::{
-    BASE_PATH, health, lines, recordings, runs, screen, session, stream, terminal, tokens, trace,
+    BASE_PATH, cast, health, lines, recordings, runs, screen, session, stream, terminal, tokens,
+    trace,
 };
 use crate::http::schema;
 
@@ -27,6 +28,8 @@ use crate::http::schema;
     ),
     paths(
         get_openapi,
+        cast::get_cast,
+        cast::head_cast,
         health::healthz,
         health::readyz,
         health::metrics,
@@ -99,7 +102,14 @@ pub fn document() -> Document {
 }
 
 fn operations_of(item: &mut PathItem) -> Vec<&mut Operation> {
-    let all = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete, &mut item.put];
+    let all = [
+        &mut item.get,
+        &mut item.head,
+        &mut item.post,
+        &mut item.patch,
+        &mut item.delete,
+        &mut item.put,
+    ];
     all.into_iter().flatten().collect()
 }
 

@@ -141,12 +141,19 @@ mod tests {
 
     use serde_json::Value;
 
+    use runcast_actors::history::Source;
+
     use super::*;
     use crate::http::testing::trace_entry;
 
     fn stretch(seqs: &[u64], through: u64) -> Stretch {
         let items = seqs.iter().map(|seq| Item::Entry(Arc::new(trace_entry(*seq, Level::Info))));
-        Stretch { items: items.collect(), through: Seq(through), tail: Seq(through) }
+        Stretch {
+            items: items.collect(),
+            through: Seq(through),
+            tail: Seq(through),
+            source: Source::Log,
+        }
     }
 
     fn shown(page: TracePage<'_>) -> (Vec<u64>, u64) {

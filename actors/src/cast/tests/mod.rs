@@ -215,6 +215,8 @@ fn check_frames(frames: &[(FrameInfo, Vec<u8>)], stream: &StreamKey) -> Vec<Entr
     let mut bytes = 0;
     for (info, text) in frames {
         let entries = decoded(text, stream);
+        let last_line = text.rsplit(|byte| *byte == b'\n').nth(1).expect("a line");
+        assert!(!last_line.starts_with(b"# {\"at\""), "what tells of a chunk stands in its frame");
         let (first, last) =
             (entries.first().expect("not empty"), entries.last().expect("not empty"));
         let (first_chunk, last_chunk) = (chunk_of(first), chunk_of(last));

@@ -175,12 +175,15 @@ async fn a_full_run_is_not_read_but_can_end() {
     let (_, runner) = flood(8 << 20);
     let limits = Limits { max_bytes_per_run: 512 * 1024, ..Limits::default() };
     let world = World::with(&runner, limits);
+    world.objects.set_unavailable(true);
     let owned = world.begin(&single()).await;
     world.until(|story| story.count(TraceKind::CapturePaused) == 1).await;
     let before = world.log.entries(&run()).len();
     tokio::time::sleep(60 * SEC).await;
     assert_eq!(world.log.entries(&run()).len(), before, "nothing is read");
     cancel(&owned).await;
+    world.until(|story| story.count(TraceKind::RunCancelled) == 1).await;
+    world.objects.set_unavailable(false);
     let story = world.ended(&owned).await;
     let read = story.output("a").len();
     assert!(read <= 512 * 1024 + limits.in_flight_bytes, "{read} bytes were read");

@@ -1,0 +1,155 @@
+//! The body of a download: chunks are pulled as the client takes what was written, and no faster.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use runcast_actors::history::HistoryError;
+use runcast_actors::ids::{NodeRef, RunKey};
+use runcast_actors::ports::Wake;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::http::api::Api;
+use crate::http::export::pull::ChunkPull;
+use crate::http::export::writer::ExportWriter;
+
+/// What is written at once, about.
+const PIECE_BYTES: usize = 32 * 1024;
+/// How often a silent node is asked whether it has ended.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+
+/// Why a download ends before its end: the connection is cut, so that nobody takes it for whole.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// History cannot be read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The run was purged meanwhile.
+    #[error("the run was purged")]
+    Purged,
+    /// The service stops.
+    #[error("the service is stopping")]
+    Stopping,
+    /// The credential has expired.
+    #[error("the credential has expired")]
+    Expired,
+}
+
+/// A download in progress.
+pub struct Export {
+    pull: ChunkPull,
+    writer: ExportWriter,
+    follow: Option<Follow>,
+    written: Vec<u8>,
+    is_over: bool,
+}
+
+/// What a download needs that goes on while its node runs.
+pub struct Follow {
+    /// The service.
+    pub api: actix_web::web::Data<Api>,
+    /// The run.
+    pub run: RunKey,
+    /// The node with whose end it ends.
+    pub node_ref: NodeRef,
+    /// Wakes when the run has grown; registered before anything was read.
+    pub wake: Wake,
+    /// Becomes true when the service ends all streams.
+    pub closing: watch::Receiver<bool>,
+    /// The end of the credential.
+    pub expires_at: Option<Instant>,
+    /// When the node was asked last.
+    pub looked_at: Option<Instant>,
+}
+
+impl Export {
+    /// Writes what is pulled; with `follow` also what comes later.
+    pub fn new(pull: ChunkPull, writer: ExportWriter, follow: Option<Follow>) -> Self {
+        Self { pull, writer, follow, written: Vec::new(), is_over: false }
+    }
+
+    /// The next piece; none after the last.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ExportError> {
+        loop {
+            if self.written.len() >= PIECE_BYTES || (self.is_over && !self.written.is_empty()) {
+                return Ok(Some(std::mem::take(&mut self.written).into()));
+            }
+            if self.is_over {
+                return Ok(None);
+            }
+            match self.pull.next().await? {
+                Some(entry) => self.writer.write(&entry, &mut self.written),
+                None if !self.goes_on().await? => {
+                    self.writer.finish(&mut self.written);
+                    self.is_over = true;
+                }
+                // What was written is not held back while nothing happens.
+                None if !self.written.is_empty() => {
+                    return Ok(Some(std::mem::take(&mut self.written).into()));
+                }
+                None => {}
+            }
+            self.is_over |= self.writer.is_done();
+        }
+    }
+
+    /// True if more may come: the end of what is pulled has moved, or there is something to send first.
+    async fn goes_on(&mut self) -> Result<bool, ExportError> {
+        let Some(follow) = &mut self.follow else { return Ok(false) };
+        if self.pull.has_ended() {
+            return Ok(false);
+        }
+        if !self.written.is_empty() {
+            return Ok(true);
+        }
+        loop {
+            let tail = follow.api.history.tail(&follow.run).await?;
+            if tail > self.pull.until() {
+                self.pull.extend(tail);
+                return Ok(true);
+            }
+            if follow.is_time_to_look() && follow.has_ended(&self.pull).await? {
+                return Ok(false);
+            }
+            follow.wait().await?;
+        }
+    }
+}
+
+impl Follow {
+    fn is_time_to_look(&mut self) -> bool {
+        let is_time = self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_AFTER);
+        if is_time {
+            self.looked_at = Some(Instant::now());
+        }
+        is_time
+    }
+
+    /// True if the node has ended and everything of it was pulled; a node that never starts has no `exit`.
+    async fn has_ended(&self, pull: &ChunkPull) -> Result<bool, ExportError> {
+        let stored = self.api.history.run(&self.run).await?;
+        let Some(stored) = stored.filter(|stored| !stored.purged) else {
+            return Err(ExportError::Purged);
+        };
+        let mut nodes = stored.view.nodes.iter().flatten();
+        let node = nodes.find(|node| node.node_ref == self.node_ref);
+        Ok(node.is_none_or(|node| node.status.is_terminal())
+            && stored.view.last_seq <= pull.until())
+    }
+
+    async fn wait(&mut self) -> Result<(), ExportError> {
+        let Self { wake, closing, expires_at, .. } = self;
+        let expiry = async {
+            match *expires_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = wake.changed() => Ok(()),
+            () = tokio::time::sleep(LOOK_AFTER) => Ok(()),
+            () = expiry => Err(ExportError::Expired),
+            _ = closing.wait_for(|closing| *closing) => Err(ExportError::Stopping),
+        }
+    }
+}
