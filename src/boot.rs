@@ -341,7 +341,7 @@ fn retention(settings: &Settings) -> Retention {
     Retention {
         hot_min: Duration::from_secs(settings.retention.hot_min_secs),
         superseded: Duration::from_secs(settings.archive.delete_after_secs),
-        recordings: (days > 0).then(|| Duration::from_secs(u64::from(days) * DAY)),
+        recordings: (days > 0).then(|| Duration::from_secs(days * DAY)),
     }
 }
 

@@ -10,6 +10,7 @@ mod faults;
 mod faults_children;
 mod faults_stores;
 mod formats;
+mod seek;
 mod service_life;
 mod slow_viewer;
 mod snapshot;

@@ -54,7 +54,6 @@ const HOMES: &[(&str, &[&str])] = &[
 const LONG_FILES: &[&str] = &[
     "actors/src/roles/node.rs",
     "actors/src/roles/run.rs",
-    "actors/src/roles/screen.rs",
     "actors/src/run_spec.rs",
     "actors/src/testing/runner_scripted.rs",
     "src/adapters/log_fjall/writer.rs",

@@ -102,14 +102,20 @@ impl Copy {
         let compressed = match archive.objects().read(object, range).await {
             Ok(compressed) => compressed,
             Err(error) if error.is_passing() => return Err(error.into()),
-            Err(error) => return Ok(self.leave_out(&error)),
+            Err(error) => {
+                self.leave_out(&error);
+                return Ok(());
+            }
         };
         // What counts is what can be read back.
         let text = cast::decompress(&compressed, info.text_length);
         let entries = text.and_then(|text| cast::decode_frame(&text, stream));
         let entries = match entries {
             Ok(entries) => entries,
-            Err(error) => return Ok(self.leave_out(&error)),
+            Err(error) => {
+                self.leave_out(&error);
+                return Ok(());
+            }
         };
         for entry in &entries {
             let Body::Terminal(chunk) = &entry.body else { continue };

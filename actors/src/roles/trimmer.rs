@@ -71,7 +71,7 @@ impl Trimmer {
                     match self.log.trim(&self.run, mark).await {
                         Ok(()) => trimmed = mark,
                         Err(error) => {
-                            tracing::warn!(run = %self.run, %error, "the log was not trimmed")
+                            tracing::warn!(run = %self.run, %error, "the log was not trimmed");
                         }
                     }
                     fail_point("archive.trimmed");

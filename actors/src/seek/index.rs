@@ -44,7 +44,7 @@ impl Seeker {
             keyframes: frames.map(|frame| frame.place).collect(),
             summary: archived.as_ref().map(|state| state.summary().clone()).unwrap_or_default(),
         };
-        if !archived.as_ref().is_some_and(|state| state.exit().is_some()) {
+        if archived.as_ref().is_none_or(|state| state.exit().is_none()) {
             let after = archived.map_or(Seq::START, |state| state.last_seq());
             self.count_after(run, stream, after, &mut index).await?;
         }

@@ -331,8 +331,11 @@ async fn lines_of_a_terminal_are_found_by_number_from_the_end_and_by_their_text(
         let (run, from) = (&world.run, 5);
         let mut search =
             seeker.search(run, &streams, pattern.clone(), from, 1000).await.expect("room");
-        let found: Vec<usize> =
-            hits(&mut search).await.iter().map(|hit| hit.line as usize).collect();
+        let found: Vec<usize> = hits(&mut search)
+            .await
+            .iter()
+            .map(|hit| usize::try_from(hit.line).expect("small"))
+            .collect();
         let later: Vec<usize> = expected.iter().copied().filter(|line| *line >= 5).collect();
         assert_eq!(found, later);
         assert_eq!(search.end(), (all.len() as u64, Some(all.len() as u64)));

@@ -1,5 +1,7 @@
 //! What is archived of a run, while stores fail and objects go missing.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde_json::json;
 
@@ -40,7 +42,7 @@ async fn a_run_of_many_segments_is_read_back_whole_and_leaves_nothing_behind() {
     let runner = ScriptedRunner::new()
         .with_script(&node("a"), talker(60))
         .with_script(&node("b"), talker(30));
-    let limits = Limits { segment_bytes: 128 * 1024, hot_min: 0 * SEC, ..Limits::default() };
+    let limits = Limits { segment_bytes: 128 * 1024, hot_min: Duration::ZERO, ..Limits::default() };
     let world = World::with(&runner, limits);
     let owned = world.begin(&graph(&[("a", &[]), ("b", &[])])).await;
     assert_eq!(soon(owned.group.ended()).await, ExitStatus::Finished);
@@ -82,7 +84,8 @@ async fn p6_a_run_left_after_any_flush_is_finalised_by_the_next_owner() {
         ];
         let script = std::iter::repeat_n(script, 100).flatten().collect();
         let runner = ScriptedRunner::new().with_script(&node("a"), script);
-        let limits = Limits { segment_bytes: 100_000, hot_min: 0 * SEC, ..Limits::default() };
+        let limits =
+            Limits { segment_bytes: 100_000, hot_min: Duration::ZERO, ..Limits::default() };
         let world = World::with(&runner, limits);
         let old = world.begin(&single()).await;
         tokio::time::sleep(after_ms * MS).await;
@@ -118,7 +121,7 @@ async fn p6_a_run_left_after_any_flush_is_finalised_by_the_next_owner() {
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn p2_a_segment_that_is_lost_is_a_gap_with_exact_bounds() {
     let runner = ScriptedRunner::new().with_script(&node("a"), talker(40));
-    let limits = Limits { segment_bytes: 100_000, hot_min: 0 * SEC, ..Limits::default() };
+    let limits = Limits { segment_bytes: 100_000, hot_min: Duration::ZERO, ..Limits::default() };
     let world = World::with(&runner, limits);
     let owned = world.begin(&single()).await;
     let lost = soon(async {
@@ -152,7 +155,7 @@ async fn p2_a_segment_that_is_lost_is_a_gap_with_exact_bounds() {
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn a_recording_that_is_damaged_later_is_not_complete_any_more() {
     let runner = ScriptedRunner::new().with_script(&node("a"), talker(20));
-    let limits = Limits { hot_min: 0 * SEC, ..Limits::default() };
+    let limits = Limits { hot_min: Duration::ZERO, ..Limits::default() };
     let world = World::with(&runner, limits);
     let owned = world.begin(&single()).await;
     assert_eq!(soon(owned.group.ended()).await, ExitStatus::Finished);
@@ -169,7 +172,7 @@ async fn a_recording_that_is_damaged_later_is_not_complete_any_more() {
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn what_retention_removed_is_a_gap_that_says_so() {
     let runner = ScriptedRunner::new().with_script(&node("a"), talker(3));
-    let limits = Limits { hot_min: 0 * SEC, ..Limits::default() };
+    let limits = Limits { hot_min: Duration::ZERO, ..Limits::default() };
     let world = World::with(&runner, limits);
     let owned = world.begin(&json!({ "nodes": [{ "ref": "a", "command": ["x"] }] })).await;
     assert_eq!(soon(owned.group.ended()).await, ExitStatus::Finished);
@@ -178,9 +181,9 @@ async fn what_retention_removed_is_a_gap_that_says_so() {
         store: world.store.clone(),
         history: world.service.history.clone(),
         retention: crate::roles::reaper::Retention {
-            hot_min: 0 * SEC,
-            superseded: 0 * SEC,
-            recordings: Some(0 * SEC),
+            hot_min: Duration::ZERO,
+            superseded: Duration::ZERO,
+            recordings: Some(Duration::ZERO),
         },
     };
     let reaping = tokio::task::spawn_local(std::sync::Arc::new(reaper).look());

@@ -184,9 +184,10 @@ impl World {
         assert_eq!(recordings.len(), exits.len(), "a recording for every stream");
         for recording in recordings {
             let told = &exits[&recording.stream];
-            let expected = match told.complete {
-                true => (RecordingState::Complete, None),
-                false => (RecordingState::Incomplete, Some(IncompleteReason::Lost)),
+            let expected = if told.complete {
+                (RecordingState::Complete, None)
+            } else {
+                (RecordingState::Incomplete, Some(IncompleteReason::Lost))
             };
             assert_eq!((recording.state, recording.reason), expected, "{:?}", recording.stream);
             assert_eq!((recording.chunks, recording.bytes), (told.chunks, told.bytes));

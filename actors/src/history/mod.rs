@@ -4,14 +4,20 @@
 //! which have every `status` and `trace`, and in the archive, which has every chunk; what exists nowhere
 //! is told as a [`Gap`], never left out.
 
+mod holes;
+mod stretch;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::archive::{Archive, ArchiveError, BlockCache, is_of};
-use crate::entry::{Body, Entry, TraceKind};
+pub use self::stretch::{Gap, HistoryError, Item, Source, StreamPlace, Stretch, Wanted};
+
+use self::holes::{follows, missing_before};
+use crate::archive::{Archive, BlockCache, is_of};
+use crate::entry::Body;
 use crate::ids::{ChunkIndex, RunKey, Seq, StreamKey};
 use crate::live_runs::{LiveRuns, apply};
-use crate::ports::{LogError, ObjectError, Page, RunLog, RunStore, StoreError, StoredRun, Wake};
+use crate::ports::{Page, RunLog, RunStore, StoredRun, Wake};
 
 /// Reads runs.
 #[derive(Clone)]
@@ -26,113 +32,6 @@ pub struct History {
     /// Whether the rows of a run know more than its log, asked once a run: only a crash of the machine
     /// or a damaged log can cause it, never this process.
     rows_ahead: Arc<Mutex<HashMap<RunKey, bool>>>,
-}
-
-/// A stretch of a run's history.
-#[derive(Debug, Clone, Default)]
-pub struct Stretch {
-    /// What stands there, in order.
-    pub items: Vec<Item>,
-    /// The cursor behind the last item (the one given, if there is none).
-    pub through: Seq,
-    /// The last entry there was at that moment.
-    pub tail: Seq,
-    /// Where the items were kept.
-    pub source: Source,
-}
-
-/// Where something was kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Source {
-    /// In the log.
-    #[default]
-    Log,
-    /// In rows and the archive.
-    Archive,
-}
-
-/// One thing in the history.
-#[derive(Debug, Clone)]
-pub enum Item {
-    /// An entry.
-    Entry(Arc<Entry>),
-    /// Entries that exist nowhere any more.
-    Gap(Gap),
-}
-
-impl Item {
-    /// The last entry it tells of.
-    pub fn through(&self) -> Seq {
-        match self {
-            Self::Entry(entry) => entry.seq,
-            Self::Gap(gap) => gap.to,
-        }
-    }
-
-    /// What it is charged in memory.
-    pub fn memory_cost(&self) -> usize {
-        const GAP_COST: usize = 64;
-        match self {
-            Self::Entry(entry) => entry.memory_cost(),
-            Self::Gap(_) => GAP_COST,
-        }
-    }
-}
-
-/// Entries that exist nowhere any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gap {
-    /// The first.
-    pub from: Seq,
-    /// The last.
-    pub to: Seq,
-    /// `lost` or `purged`.
-    pub reason: &'static str,
-}
-
-/// A place in a stream that somebody looks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// This chunk.
-    Chunk(ChunkIndex),
-    /// The last chunk at or before this time since the node started, in microseconds.
-    Time(u64),
-    /// The chunk that holds this byte of the output, counted from 0.
-    Byte(u64),
-}
-
-/// A place in a stream: read on from it with [`History::read_stream`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct StreamPlace {
-    /// The cursor.
-    pub after: Seq,
-    /// Chunks of the stream before the place.
-    pub chunks: u64,
-    /// Output bytes before the place.
-    pub bytes: u64,
-}
-
-/// Why a run could not be read.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum HistoryError {
-    /// The log is away or damaged.
-    #[error(transparent)]
-    Log(#[from] LogError),
-    /// The database is away.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The archive is away.
-    #[error(transparent)]
-    Archive(ObjectError),
-}
-
-impl From<ArchiveError> for HistoryError {
-    fn from(error: ArchiveError) -> Self {
-        match error {
-            ArchiveError::Store(error) => Self::Store(error),
-            ArchiveError::Objects(error) => Self::Archive(error),
-        }
-    }
 }
 
 /// How many rows are read at once where the log has a hole.
@@ -389,86 +288,5 @@ impl History {
             cursor = end;
         }
         Ok(Stretch { items, through: cursor, tail, source: Source::Archive })
-    }
-}
-
-/// True if nothing is missing between the cursor and the page, nor within it.
-fn follows(after: Seq, page: &Page) -> bool {
-    let mut cursor = after;
-    for entry in &page.entries {
-        if missing_before(cursor, entry).is_some() {
-            return false;
-        }
-        cursor = entry.seq;
-    }
-    // An empty page below the tail or behind the trim mark hides something.
-    !page.entries.is_empty() || (after >= page.tail && after >= page.trimmed)
-}
-
-/// The first and the last of what is missing between a cursor and the entry that comes next.
-fn missing_before(cursor: Seq, next: &Entry) -> Option<(Seq, Seq)> {
-    let before_next = Seq(next.seq.0 - 1);
-    if cursor.epoch() == next.seq.epoch() {
-        return (next.seq != cursor.next()).then(|| (cursor.next(), before_next));
-    }
-    // A new epoch says itself how far the one before was kept.
-    match continued_from(next) {
-        Some(continues) if continues > cursor => Some((cursor.next(), continues)),
-        Some(continues) if continues < cursor => Some((continues.next(), cursor)),
-        Some(_) => None,
-        None if cursor == Seq::START && next.seq.number() == 1 => None,
-        None => Some((cursor.next(), before_next)),
-    }
-}
-
-fn continued_from(entry: &Entry) -> Option<Seq> {
-    let Body::Trace(trace) = &entry.body else { return None };
-    if trace.kind != TraceKind::RunTakenOver {
-        return None;
-    }
-    trace.data.as_ref()?.get("continuesSeq")?.as_u64().map(Seq)
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::entry::{Level, TraceEvent};
-    use crate::ids::Epoch;
-    use crate::moment::Timestamp;
-
-    fn entry(epoch: u32, number: u32, continues: Option<Seq>) -> Arc<Entry> {
-        let kind =
-            if continues.is_some() { TraceKind::RunTakenOver } else { TraceKind::NodeProgress };
-        let trace = TraceEvent {
-            node_ref: None,
-            kind,
-            level: Level::Info,
-            message: String::new(),
-            error: None,
-            output_summary: None,
-            data: continues.map(|seq| json!({ "continuesSeq": seq })),
-            timestamp: Timestamp(0),
-        };
-        Arc::new(Entry { seq: Seq::new(Epoch(epoch), number), body: Body::Trace(trace) })
-    }
-
-    #[test]
-    fn a_gap_has_exact_bounds() {
-        let at = |epoch, number| Seq::new(Epoch(epoch), number);
-        let takeover = entry(1, 1, Some(at(0, 5)));
-        let cases = [
-            (at(0, 0), entry(0, 1, None), None),
-            (at(0, 3), entry(0, 4, None), None),
-            (at(0, 3), entry(0, 7, None), Some((at(0, 4), at(0, 6)))),
-            (at(0, 5), takeover.clone(), None),
-            (at(0, 3), takeover.clone(), Some((at(0, 4), at(0, 5)))),
-            (at(0, 8), takeover, Some((at(0, 6), at(0, 8)))),
-        ];
-        for (cursor, next, expected) in cases {
-            let missing = missing_before(cursor, &next);
-            assert_eq!(missing, expected, "cursor {cursor}, next {}", next.seq);
-        }
     }
 }
