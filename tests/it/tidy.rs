@@ -55,6 +55,7 @@ const LONG_FILES: &[&str] = &[
     "actors/src/roles/node.rs",
     "actors/src/roles/run.rs",
     "actors/src/run_spec.rs",
+    "actors/src/seek/tests.rs",
     "actors/src/testing/runner_scripted.rs",
     "src/adapters/log_fjall/writer.rs",
     "src/boot.rs",
