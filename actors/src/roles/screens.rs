@@ -112,7 +112,13 @@ impl Screens {
         let followed = self.lock().get(run).map(|followed| followed.requests.clone());
         let followed = followed.filter(|requests| !requests.is_closed());
         let screens = match followed {
-            Some(requests) => self.ask(requests, &wanted).await?,
+            Some(requests) => {
+                let screens = self.ask(requests, &wanted).await?;
+                // It may lag; who comes after the end of a run is shown the end.
+                let is_behind = screens.seq < self.history.tail(run).await?;
+                let ended = if is_behind { self.ended(run, &wanted).await? } else { None };
+                ended.unwrap_or(screens)
+            }
             None => match self.ended(run, &wanted).await? {
                 Some(screens) => screens,
                 None => self.ask(self.requests(run, false), &wanted).await?,
