@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::entry::TerminalSize;
+use crate::fail_point::fail_point;
 use crate::ids::{NodeRef, RunKey};
 use crate::messages::run_commands::{AddMarker, ResizeTerminal, RunAnnotated};
 use crate::messages::run_control::{ControlError, RunControl};
@@ -130,6 +131,7 @@ impl RunControl for LocalRunControl {
         self.service.runner.remove_directory(run).await;
         let objects = self.service.history.archive().objects();
         objects.remove_all(&ObjectKey::run_prefix(run)).await?;
+        fail_point("purge.objects_removed");
         self.service.log.remove(run).await?;
         self.service.history.forget(run);
         match self.service.store.purge(run).await? {

@@ -14,7 +14,7 @@ use crate::support::programs::{pipe, pty, run_of, ticking};
 use crate::support::service::Service;
 
 /// How long what a killed service leaves may live: the grace of the guard and its rounds.
-const GUARD_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const GUARD_LIMIT: Duration = Duration::from_secs(10);
 
 /// True for the long form of the tests.
 pub(crate) fn is_soak() -> bool {
@@ -22,7 +22,7 @@ pub(crate) fn is_soak() -> bool {
 }
 
 /// A node whose processes can be found.
-fn with_mark(mut node: Value, mark: &str) -> Value {
+pub(crate) fn with_mark(mut node: Value, mark: &str) -> Value {
     node["env"] = json!({ MARK: mark });
     node
 }
@@ -52,7 +52,7 @@ fn mixed_load(mark: &str) -> Value {
 }
 
 /// A viewer that collects what it gets until it is cut off.
-async fn watch(service: &Service, run: &str) -> JoinHandle<Collected> {
+pub(crate) async fn watch(service: &Service, run: &str) -> JoinHandle<Collected> {
     let mut client = service.api().stream(run).open().await;
     tokio::spawn(async move {
         let mut seen = Collected::new();
@@ -70,7 +70,12 @@ fn assert_begins_with(whole: &Collected, seen: &Collected) {
     }
 }
 
-async fn check_after_restart(service: &Service, run: &str, seen: &Collected) {
+/// Panics unless the run has come to its end and everything that was seen is served again; gives all of it.
+pub(crate) async fn check_after_restart(
+    service: &Service,
+    run: &str,
+    seen: &Collected,
+) -> Collected {
     let view = service.api().wait_ended(run).await;
     match view["status"].as_str() {
         Some("COMPLETED") => {}
@@ -90,6 +95,7 @@ async fn check_after_restart(service: &Service, run: &str, seen: &Collected) {
         let expected = seqs(&whole.events[seen.events.len()..]);
         assert_eq!(seqs(&rest.events), expected, "a cursor goes on over the restart");
     }
+    whole
 }
 
 #[tokio::test]

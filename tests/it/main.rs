@@ -1,5 +1,8 @@
 //! The service through its public face: the real binary, real processes, real sockets.
 
+mod archive_faults;
+mod archive_kills;
+mod archive_readers;
 mod bad_input;
 mod command_line;
 mod cursor;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{Archive, ArchiveError};
 use crate::cast::{self, CastError, FrameInfo, FrameMerger, Tally};
 use crate::entry::{Body, StreamTotals};
+use crate::fail_point::fail_point;
 use crate::ids::{Epoch, RunKey, Seq, StreamKey};
 use crate::ports::{ObjectError, ObjectKey, ObjectWriter, Segment};
 
@@ -73,6 +74,7 @@ pub async fn compact(
         None
     } else {
         writer.finish().await?;
+        fail_point("archive.recording_written");
         let index = Index { version: 1, frames: &frames, r#final: totals };
         let index = serde_json::to_vec(&index).expect("plain values with strings as keys");
         archive.objects().put(&ObjectKey::index(run, stream), Bytes::from(index)).await?;
@@ -108,7 +110,7 @@ impl Copy {
             }
         };
         // What counts is what can be read back.
-        let text = cast::decompress(&compressed, info.text_length);
+        let text = info.text_of(&compressed);
         let entries = text.and_then(|text| cast::decode_frame(&text, stream));
         let entries = match entries {
             Ok(entries) => entries,
@@ -138,6 +140,7 @@ impl Copy {
             self.length += bytes.len() as u64;
             self.frames.push(info);
             self.writer.write(bytes).await?;
+            fail_point("archive.compacting");
         }
         Ok(())
     }

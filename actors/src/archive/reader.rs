@@ -245,7 +245,7 @@ impl Archive {
         let bytes = self.objects.read(&frame.object, range).await?;
         let stream = frame.stream.clone();
         let decoding = tokio::task::spawn_blocking(move || {
-            let text = cast::decompress(&bytes, info.text_length)?;
+            let text = info.text_of(&bytes)?;
             cast::decode_frame(&text, &stream)
         });
         match decoding.await {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::frame::{FrameInfo, MAX_FRAME_TEXT, compress};
+use super::frame::{FrameInfo, MAX_FRAME_TEXT, checksum_of, compress};
 use super::header::CastHeader;
 use super::state::EncoderState;
 use crate::entry::Chunk;
@@ -122,6 +122,7 @@ impl StreamEncoder {
         info.offset = self.compressed.len() as u64;
         info.length = frame.len() as u64;
         info.text_length = self.text.len() as u64;
+        info.checksum = checksum_of(&frame);
         self.frames.push(info);
         self.compressed.extend_from_slice(&frame);
         self.text.clear();
@@ -144,5 +145,6 @@ fn beginning(seq: Seq, chunk: &Chunk, first_byte: u64) -> FrameInfo {
         first_byte,
         text_length: 0,
         log_bytes: 0,
+        checksum: 0,
     }
 }

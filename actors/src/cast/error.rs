@@ -19,6 +19,14 @@ pub enum CastError {
         /// What the frame holds.
         found: u64,
     },
+    /// A frame whose text is another than the one its index tells of.
+    #[error("the frame has the checksum {found:08x} instead of {expected:08x}")]
+    FrameChecksum {
+        /// What the index says.
+        expected: u32,
+        /// What the frame ends with.
+        found: u32,
+    },
     /// A frame of another stream.
     #[error("the frame is of {found} instead of {expected}")]
     Stream {

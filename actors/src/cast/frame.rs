@@ -32,6 +32,26 @@ pub struct FrameInfo {
     /// How much the log of the whole run held, in bytes, when its last chunk was written: tells how far
     /// apart in the run the beginnings of two frames are.
     pub log_bytes: u64,
+    /// The low 32 bits of XXH64 over its text, with which zstd ends the frame: a frame that is whole, but
+    /// not the one that was written here, has another.
+    pub checksum: u32,
+}
+
+impl FrameInfo {
+    /// The text of this frame, if these are its bytes. Never takes more memory than [`MAX_DECODED_TEXT`].
+    pub fn text_of(&self, bytes: &[u8]) -> Result<Vec<u8>, CastError> {
+        let text = decompress(bytes, self.text_length)?;
+        let found = checksum_of(bytes);
+        if found != self.checksum {
+            return Err(CastError::FrameChecksum { expected: self.checksum, found });
+        }
+        Ok(text)
+    }
+}
+
+/// What zstd wrote at the end of a frame that [`compress`] gave (RFC 8878, 3.1.1).
+pub(super) fn checksum_of(frame: &[u8]) -> u32 {
+    frame.last_chunk().map_or(0, |last| u32::from_le_bytes(*last))
 }
 
 /// How much text a frame holds, in bytes, unless a single event is longer: then the frame holds that
@@ -101,6 +121,30 @@ mod tests {
         let middle = frame.len() / 2;
         frame[middle] ^= 1;
         assert!(decompress(&frame, text.len() as u64).is_err());
+    }
+
+    #[test]
+    fn another_frame_of_the_same_length_is_noticed() {
+        let (text, other) = (b"0123456789".repeat(100), b"0123456780".repeat(100));
+        let frame = compress(&text);
+        let info = FrameInfo {
+            first_seq: Seq(1),
+            last_seq: Seq(1),
+            first_chunk: ChunkIndex(0),
+            last_chunk: ChunkIndex(0),
+            start_ms: 0,
+            end_ms: 0,
+            offset: 0,
+            length: frame.len() as u64,
+            first_byte: 0,
+            text_length: 1000,
+            log_bytes: 0,
+            checksum: checksum_of(&frame),
+        };
+        assert_eq!(info.text_of(&frame), Ok(text));
+        let other = compress(&other);
+        assert_eq!(other.len(), frame.len());
+        assert!(matches!(info.text_of(&other), Err(CastError::FrameChecksum { .. })));
     }
 
     #[test]

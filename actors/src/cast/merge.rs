@@ -7,7 +7,7 @@
 use bytes::Bytes;
 
 use super::error::CastError;
-use super::frame::{FrameInfo, MAX_FRAME_TEXT, compress, decompress};
+use super::frame::{FrameInfo, MAX_FRAME_TEXT, checksum_of, compress};
 
 /// From this much text on a frame is passed through, in bytes.
 pub const PASSED_THROUGH_TEXT: u64 = 512 * 1024;
@@ -70,7 +70,7 @@ impl FrameMerger {
         }
         let mut text = Vec::new();
         for (info, bytes) in &group {
-            text.extend_from_slice(&decompress(bytes, info.text_length)?);
+            text.extend_from_slice(&info.text_of(bytes)?);
         }
         let joined = FrameInfo {
             last_seq: last.last_seq,
@@ -85,7 +85,8 @@ impl FrameMerger {
 
     fn place(&mut self, info: FrameInfo, bytes: Bytes) -> (FrameInfo, Bytes) {
         let length = bytes.len() as u64;
-        let placed = FrameInfo { offset: self.offset, length, ..info };
+        let checksum = checksum_of(&bytes);
+        let placed = FrameInfo { offset: self.offset, length, checksum, ..info };
         self.offset += length;
         (placed, bytes)
     }

@@ -299,6 +299,7 @@ impl Archivist {
         let object = ObjectKey::segment(&self.run, key, first, last, self.epoch);
         let objects = self.archive.objects();
         self.stored(async || objects.put(&object, bytes.clone()).await).await?;
+        fail_point("archive.segment_written");
         let length = bytes.len() as u64;
         Ok(Segment { stream: key.clone(), epoch: self.epoch, object, length, frames })
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use actix::Addr;
 use tokio::sync::{Semaphore, watch};
 
+use crate::fail_point::fail_point;
 use crate::flow::capture_gate::CaptureGate;
 use crate::flow::inbox::Inbox;
 use crate::flow::permits::CaptureBudget;
@@ -301,6 +302,7 @@ impl Owner {
             // The reaper does it later.
             tracing::warn!(run = %self.claim.run, %error, "the log was not trimmed");
         }
+        fail_point("owner.trimmed");
         loop {
             match self.service.store.release(&self.claim.run, self.claim.epoch).await {
                 Ok(()) => break,

@@ -108,9 +108,11 @@ impl Reaper {
         let archive = self.history.archive();
         // The rows go first: a reader that finds them finds the objects too, or learns that they went.
         archive.recordings().expire(run).await?;
+        fail_point("retention.rows_expired");
         self.history.forget(run);
         let prefix = ObjectKey::run_prefix(run);
         archive.objects().remove_all(&prefix).await.map_err(HistoryError::Archive)?;
+        fail_point("retention.objects_removed");
         archive.recordings().forget_objects(run).await?;
         tracing::info!(%run, "the recordings of the run were removed: their time is over");
         Ok(())

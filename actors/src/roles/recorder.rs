@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::entry::{Body, Entry};
+use crate::fail_point::fail_point;
 use crate::ids::{Epoch, RunKey, Seq};
 use crate::kernel::{ExitStatus, KillSwitch};
 use crate::ports::{LogError, RecordBatch, RunLog, RunStore, StoreError};
@@ -95,6 +96,7 @@ impl Recorder {
                 entries.last().map_or(through, |entry| entry.seq)
             };
             self.write_batch(RecordBatch { entries, through: upto }).await?;
+            fail_point("recorder.rows_written");
             self.recorded.send_replace(upto);
             if gathered.is_empty() {
                 return Ok(());

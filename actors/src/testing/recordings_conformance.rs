@@ -57,6 +57,7 @@ fn segment(run: &RunKey, stream: &StreamKey, first: u64) -> Segment {
         first_byte: first << 33,
         text_length: 3 << 20,
         log_bytes: u64::from(u32::MAX) * 5,
+        checksum: u32::MAX - 1,
     };
     let chunks = (ChunkIndex(first), ChunkIndex(first + 9));
     Segment {

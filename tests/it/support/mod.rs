@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "a face for all tests; not each part is used in every state of them")]
 
 pub(crate) mod api;
+pub(crate) mod archive;
 pub(crate) mod collect;
 pub(crate) mod deadline;
 pub(crate) mod processes;

@@ -207,6 +207,11 @@ impl Service {
         status
     }
 
+    /// Takes a variable out of the environment of the next start.
+    pub(crate) fn forget_env(&mut self, name: &str) {
+        self.environment.retain(|(known, _)| known != name);
+    }
+
     /// What the process has logged since its last start.
     pub(crate) fn log(&self) -> String {
         read_log(&self.log_path())
