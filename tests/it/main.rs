@@ -1,6 +1,7 @@
 //! The service through its public face: the real binary, real processes, real sockets.
 
 mod bad_input;
+mod cold;
 mod command_line;
 mod cursor;
 mod drain;
