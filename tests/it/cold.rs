@@ -182,7 +182,7 @@ async fn p1_an_event_of_the_archive_equals_the_live_one_member_for_member() {
             view["recordings"],
             json!({ "live": 0, "complete": live.streams.len(), "incomplete": 0 })
         );
-        assert_eq!(node_of(&view, "killed")["signal"], "KILL", "{view}");
+        assert_eq!(node_of(&view, "killed")["signal"], 9, "{view}");
         assert_filters(&api, &run, &live).await;
     }
 }
@@ -209,7 +209,8 @@ async fn assert_filters(api: &Api, run: &str, live: &Collected) {
                 wanted.collect::<Vec<_>>(),
                 "{name}={value} after {cursor}"
             );
-            assert_eq!(seen.done, live.done);
+            let final_seq = |done: &Option<Value>| done.as_ref().expect("done")["finalSeq"].clone();
+            assert_eq!(final_seq(&seen.done), final_seq(&live.done));
         }
     }
 }
@@ -234,7 +235,7 @@ async fn p5_from_live_on_a_run_that_ended_before_a_restart_shows_its_last_screen
     let run = api.submit(&run).await;
     let live = watch(&api, &run);
     wait_for("the screen is busy", LIMIT, async || {
-        (api.run(&run).await["lastSeq"].as_u64()? >= 1500).then_some(())
+        (api.run(&run).await["lastSeq"].as_u64()? >= 400).then_some(())
     })
     .await;
     api.cancel_if_running(&run).await;
@@ -307,12 +308,16 @@ fn many_nodes(count: usize) -> Value {
     }))
 }
 
-/// Nodes that leave `count` tiny chunks between them: a mark after each number that they print.
+/// Nodes that leave `count` marks between them, and numbers that they print in tiny chunks beside them.
 fn tiny_chunks(count: usize) -> Value {
     const NODES: usize = 4;
     let script = format!(
         r#"open my $events, '>', $ENV{{RUNCAST_EVENTS}} or die; $events->autoflush(1); $| = 1;
-        for my $i (1 .. {}) {{ print "$i\n"; print $events qq({{"type":"marker","label":"$i"}}\n) }}"#,
+        for my $i (1 .. {}) {{
+            print $events qq({{"type":"marker","label":"$i"}}\n);
+            print "$i\n";
+            select undef, undef, undef, 0.001 if $i % 4 == 0;
+        }}"#,
         count / NODES
     );
     run_of((0..NODES).map(|number| perl(&format!("n{number}"), &script)))
@@ -320,9 +325,12 @@ fn tiny_chunks(count: usize) -> Value {
 
 /// The run from 0 by stream and by pages, each of which has the sums of what was seen live.
 async fn assert_replays_in_bounded_memory(what: &str, run: &Value, at_least: usize) {
-    // A cache as small as may be: what grows with the run must show.
+    // A cache as small as may be: what grows with the run must show. Pieces are of the usual size, or
+    // there would be thousands.
     let service = Service::builder().keeping(Keeping::Cold);
-    let mut service = service.env("RUNCAST__ARCHIVE__CACHE_BYTES", "4194304").start().await;
+    let service = service.env("RUNCAST__ARCHIVE__CACHE_BYTES", "4194304");
+    let service = service.env("RUNCAST__ARCHIVE__SEGMENT_BYTES", "4194304");
+    let mut service = service.env("RUNCAST__CAPTURE__FLUSH_MS", "1").start().await;
     let api = service.api();
     let run = api.submit(run).await;
     let mut live = Collected::sums_only();

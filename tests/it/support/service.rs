@@ -22,7 +22,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(60);
 const SHOWN_LOG_BYTES: usize = 8 * 1024;
 
 /// How long it may take until the log is empty, beside what happens in the run.
-const TRIM_LIMIT: Duration = Duration::from_secs(60);
+const TRIM_LIMIT: Duration = Duration::from_secs(300);
 /// Archives at once, in many small pieces, and keeps nothing twice.
 const COLD: &str = "[retention]\nhot_min_secs = 0\n[archive]\nsegment_bytes = 65536\n\
     flush_interval_ms = 100\ndelete_after_secs = 0";
