@@ -52,8 +52,9 @@ const COUNTERS: [(&str, &str); 8] = [
 ];
 
 /// Gauges, with what they show.
-const GAUGES: [(&str, &str); 3] = [
+const GAUGES: [(&str, &str); 4] = [
     ("runcast_log_bytes", "Bytes of the log on the disk, about"),
+    ("runcast_log_runs", "Runs of which the log holds entries"),
     ("runcast_stream_subscribers_active", "Viewers that are connected"),
     ("runcast_memory_bytes", "Memory of the process, by component"),
 ];

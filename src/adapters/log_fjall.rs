@@ -79,6 +79,7 @@ impl FjallLog {
     /// one that is locked or on a disk that does not work is an error.
     pub fn open(settings: FjallLogSettings) -> Result<Self, FjallOpenError> {
         let (store, moved_aside) = store::open_or_move_aside(&settings.directory)?;
+        store.show_runs();
         let shared = Arc::new(Shared {
             tails: Mutex::new(TailCache::new(settings.tail_bytes)),
             store: Mutex::new(Some(Arc::new(store))),

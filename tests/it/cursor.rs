@@ -12,8 +12,16 @@ use crate::support::api::{Api, is_terminal, node_of};
 use crate::support::collect::{Collected, Logged};
 use crate::support::deadline::wait_for;
 use crate::support::programs::{after, pipe, pty, run_of, ticking};
-use crate::support::service::Service;
+use crate::support::service::{Keeping, Service, hot_and_cold};
 use crate::support::sse::Message;
+
+hot_and_cold!(
+    p1_a_viewer_that_is_cut_hundreds_of_times_has_what_one_that_never_left_has,
+    p1_a_cursor_goes_on_over_a_stop_and_a_start,
+    p1_p6_a_cursor_goes_on_over_a_kill_and_everything_seen_is_still_there,
+    p1_pages_streams_filters_and_polling_share_the_cursor,
+    nothing_after_the_cursor_of_an_ended_run_is_204,
+);
 
 /// How many nodes are busy at one time.
 const NODES: usize = 8;
@@ -102,9 +110,22 @@ async fn latecomer(api: &Api, run: &str) -> Collected {
     seen
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p1_a_viewer_that_is_cut_hundreds_of_times_has_what_one_that_never_left_has() {
-    let service = Service::start().await;
+/// Whoever has seen a part of the ended run gets exactly the rest.
+async fn assert_resumes(api: &Api, run: &str, reference: &Collected) {
+    let count = reference.events.len();
+    for place in [0, count / 3, count - count / 5, count - 2] {
+        let cursor = reference.events[place].seq;
+        let mut rest = Collected::partial();
+        rest.read(&mut api.stream(run).last_event_id(Some(cursor)).open().await).await;
+        assert_eq!(rest.events, reference.events[place + 1..], "after {cursor}");
+        assert_eq!(rest.done, reference.done);
+    }
+}
+
+async fn p1_a_viewer_that_is_cut_hundreds_of_times_has_what_one_that_never_left_has(
+    keeping: Keeping,
+) {
+    let service = Service::keeping(keeping).await;
     let api = service.api();
     let run = api.submit(&busy_run(2500)).await;
     let reference = steady(&api, &run);
@@ -120,7 +141,9 @@ async fn p1_a_viewer_that_is_cut_hundreds_of_times_has_what_one_that_never_left_
     }
     println!("{} events, {all_cuts} cuts", reference.events.len());
     assert!(all_cuts >= 300, "{all_cuts} cuts");
+    service.wait_log_empty().await;
     latecomer(&api, &run).await.assert_same(&reference);
+    assert_resumes(&api, &run, &reference).await;
 
     // The same after the end, where nothing is live.
     let (seen, cuts) = joined(cut_again_and_again(&api, &run, 99, 12_000)).await;
@@ -128,9 +151,8 @@ async fn p1_a_viewer_that_is_cut_hundreds_of_times_has_what_one_that_never_left_
     assert!(cuts >= 50, "{cuts} cuts after the end");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p1_a_cursor_goes_on_over_a_stop_and_a_start() {
-    let mut service = Service::start().await;
+async fn p1_a_cursor_goes_on_over_a_stop_and_a_start(keeping: Keeping) {
+    let mut service = Service::keeping(keeping).await;
     let api = service.api();
     let run = api.submit(&busy_run(1500)).await;
     let reference = steady(&api, &run);
@@ -143,17 +165,18 @@ async fn p1_a_cursor_goes_on_over_a_stop_and_a_start() {
     for cut in cut {
         joined(cut).await.0.assert_same_events(&reference);
     }
+    service.wait_log_empty().await;
     let late = latecomer(&api, &run).await;
     late.assert_complete();
     late.assert_same_events(&reference);
+    assert_resumes(&api, &run, &late).await;
     let view = api.run(&run).await;
     assert_eq!(view["status"], "COMPLETED", "the drain lets it finish: {view}");
     assert_eq!(view["epoch"], 0, "nothing was taken over: {view}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p1_p6_a_cursor_goes_on_over_a_kill_and_everything_seen_is_still_there() {
-    let mut service = Service::start().await;
+async fn p1_p6_a_cursor_goes_on_over_a_kill_and_everything_seen_is_still_there(keeping: Keeping) {
+    let mut service = Service::keeping(keeping).await;
     let api = service.api();
     let run = api.submit(&busy_run(20_000)).await;
     let reference = steady(&api, &run);
@@ -173,7 +196,9 @@ async fn p1_p6_a_cursor_goes_on_over_a_kill_and_everything_seen_is_still_there()
     for cut in cut {
         joined(cut).await.0.assert_same_events(&reference);
     }
+    service.wait_log_empty().await;
     latecomer(&api, &run).await.assert_same(&reference);
+    assert_resumes(&api, &run, &reference).await;
     let taken_over =
         reference.events.iter().position(|event| event.data.contains("RUN_TAKEN_OVER"));
     let taken_over = taken_over.expect("RUN_TAKEN_OVER");
@@ -193,9 +218,8 @@ async fn wait_for_events(api: &Api, run: &str, count: u64) {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p1_pages_streams_filters_and_polling_share_the_cursor() {
-    let service = Service::start().await;
+async fn p1_pages_streams_filters_and_polling_share_the_cursor(keeping: Keeping) {
+    let service = Service::keeping(keeping).await;
     let api = service.api();
     let run = api.submit(&busy_run(1200)).await;
     let reference = steady(&api, &run);
@@ -238,6 +262,7 @@ async fn p1_pages_streams_filters_and_polling_share_the_cursor() {
 
     let reference = joined(reference).await;
     reference.assert_complete();
+    service.wait_log_empty().await;
     let passes = |event: &Logged| {
         let stretch =
             expected.iter().find(|(from, through, _)| (from + 1..=*through).contains(&event.seq));
@@ -266,13 +291,13 @@ async fn p1_pages_streams_filters_and_polling_share_the_cursor() {
     }
 }
 
-#[tokio::test]
-async fn nothing_after_the_cursor_of_an_ended_run_is_204() {
-    let service = Service::start().await;
+async fn nothing_after_the_cursor_of_an_ended_run_is_204(keeping: Keeping) {
+    let service = Service::keeping(keeping).await;
     let api = service.api();
     let run = api.submit(&run_of([pty("a", "echo a"), after(pty("b", "echo b"), &["a"])])).await;
     let seen = latecomer(&api, &run).await;
     seen.assert_complete();
+    service.wait_log_empty().await;
     let final_seq = seen.cursor.expect("a cursor");
     assert_eq!(api.run(&run).await["lastSeq"], final_seq);
     let status = async |request: crate::support::sse::SseRequest| {

@@ -11,7 +11,16 @@ use tokio::io::AsyncReadExt as _;
 use crate::support::api::Api;
 use crate::support::collect::{Chunk, Collected, StreamBytes, sha256_hex};
 use crate::support::programs::{as_terminal_passes, cat_raw, log_lines, perl, pipe, pty, run_of};
-use crate::support::service::Service;
+use crate::support::service::{Keeping, Service, hot_and_cold};
+
+hot_and_cold!(
+    all_byte_values_and_all_pairs_of_them,
+    utf8_that_is_split_at_every_offset,
+    a_flood_of_log_lines,
+    a_million_empty_lines,
+    pipes_keep_both_streams_apart,
+    programs_that_draw,
+);
 
 /// The terminal of nodes that do not say otherwise.
 const COLS: u16 = 120;
@@ -23,11 +32,18 @@ fn written(directory: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// Reads the run by stream, to its end.
-async fn by_stream(api: &Api, run: &str) -> Collected {
+/// Reads the run by stream, to its end, and from a cold service once more when its log is empty.
+async fn by_stream(service: &Service, run: &str) -> Collected {
+    let api = service.api();
     let mut seen = Collected::sums_only();
     seen.read(&mut api.stream(run).open().await).await;
     seen.assert_complete();
+    if service.is_cold() {
+        service.wait_log_empty().await;
+        let mut again = Collected::sums_only();
+        again.read(&mut api.stream(run).open().await).await;
+        again.assert_same(&seen);
+    }
     seen
 }
 
@@ -41,19 +57,22 @@ async fn by_pages(api: &Api, run: &str, node: &str, stream: &str, limit: usize) 
 
 /// Panics unless stream, pages and `final` have exactly these bytes.
 async fn assert_exact(
-    api: &Api,
+    service: &Service,
     run: &str,
     seen: &Collected,
     node: &str,
     stream: &str,
     expected: &[u8],
 ) {
+    let api = service.api();
     let sha256 = sha256_hex(expected);
     let streamed = seen.stream(node, stream);
     assert_eq!(streamed.bytes, expected.len() as u64, "{node}/{stream}: bytes");
     assert_eq!(streamed.sha256(), sha256, "{node}/{stream}");
-    let paged = by_pages(api, run, node, stream, 500).await;
+    let paged = by_pages(&api, run, node, stream, 500).await;
     assert_eq!(paged.sha256(), sha256, "{node}/{stream} by pages");
+    let source = api.chunk_page(run, node, stream, "").await.source;
+    assert_eq!(source, if service.is_cold() { "archive" } else { "hot" });
     for exit in [&streamed.exit, &paged.exit] {
         let exit = exit.as_ref().expect("exit");
         assert_eq!(exit["sha256"], sha256, "{node}/{stream}: final");
@@ -62,9 +81,8 @@ async fn assert_exact(
     }
 }
 
-#[tokio::test]
-async fn all_byte_values_and_all_pairs_of_them() {
-    let service = Service::start().await;
+async fn all_byte_values_and_all_pairs_of_them(keeping: Keeping) {
+    let service = Service::keeping(keeping).await;
     let files = TempDir::new().expect("a directory");
     let pairs: Vec<u8> = (0..=255_u8)
         .flat_map(|first| (0..=255_u8).flat_map(move |second| [first, second]))
@@ -74,16 +92,15 @@ async fn all_byte_values_and_all_pairs_of_them() {
     let run = run_of([pty("raw", &cat_raw(&file)), pty("cooked", &cat), pipe("pipe", &cat)]);
     let api = service.api();
     let run = api.submit(&run).await;
-    let seen = by_stream(&api, &run).await;
-    assert_exact(&api, &run, &seen, "raw", "pty", &pairs).await;
-    assert_exact(&api, &run, &seen, "cooked", "pty", &as_terminal_passes(&pairs)).await;
-    assert_exact(&api, &run, &seen, "pipe", "stdout", &pairs).await;
-    assert_exact(&api, &run, &seen, "pipe", "stderr", b"").await;
+    let seen = by_stream(&service, &run).await;
+    assert_exact(&service, &run, &seen, "raw", "pty", &pairs).await;
+    assert_exact(&service, &run, &seen, "cooked", "pty", &as_terminal_passes(&pairs)).await;
+    assert_exact(&service, &run, &seen, "pipe", "stdout", &pairs).await;
+    assert_exact(&service, &run, &seen, "pipe", "stderr", b"").await;
 }
 
-#[tokio::test]
-async fn utf8_that_is_split_at_every_offset() {
-    let service = Service::start().await;
+async fn utf8_that_is_split_at_every_offset(keeping: Keeping) {
+    let service = Service::keeping(keeping).await;
     let text = "aé€😀漢字👩‍👩‍👧e\u{301}\u{fe0f}";
     let writes = r"
         use bytes; $| = 1; my $text = $ENV{TEXT};
@@ -98,8 +115,9 @@ async fn utf8_that_is_split_at_every_offset() {
     node["env"] = serde_json::json!({ "TEXT": text });
     let api = service.api();
     let run = api.submit(&run_of([node])).await;
-    let seen = by_stream(&api, &run).await;
-    assert_exact(&api, &run, &seen, "split", "pty", text.repeat(text.len() + 1).as_bytes()).await;
+    let seen = by_stream(&service, &run).await;
+    assert_exact(&service, &run, &seen, "split", "pty", text.repeat(text.len() + 1).as_bytes())
+        .await;
 
     let mut cut_characters = 0;
     api.each_chunk(&run, "split", "pty", 3, |data| {
@@ -111,37 +129,43 @@ async fn utf8_that_is_split_at_every_offset() {
     assert!(cut_characters > text.len() / 2, "chunks end within characters: {cut_characters}");
 }
 
-#[tokio::test]
-async fn a_flood_of_log_lines() {
-    let service = Service::start().await;
+/// The archive is written by a build that is not optimised, so less goes through it.
+fn size_of_flood(keeping: Keeping) -> usize {
+    match keeping {
+        Keeping::Hot => 200_000_000,
+        Keeping::Cold => 10_000_000,
+    }
+}
+
+async fn a_flood_of_log_lines(keeping: Keeping) {
+    let service = Service::keeping(keeping).await;
     let files = TempDir::new().expect("a directory");
-    let lines = log_lines(200_000_000, 1);
+    let lines = log_lines(size_of_flood(keeping), 1);
     let file = written(&files, "lines", &lines);
     let api = service.api();
     let began = Instant::now();
     let run = api.submit(&run_of([pty("flood", &format!("exec cat '{}'", file.display()))])).await;
-    let seen = by_stream(&api, &run).await;
+    let seen = by_stream(&service, &run).await;
     println!("{} MB in {:?}", lines.len() / 1_000_000, began.elapsed());
-    assert_exact(&api, &run, &seen, "flood", "pty", &as_terminal_passes(&lines)).await;
+    assert_exact(&service, &run, &seen, "flood", "pty", &as_terminal_passes(&lines)).await;
 }
 
-#[tokio::test]
-async fn a_million_empty_lines() {
-    let service = Service::start().await;
+async fn a_million_empty_lines(keeping: Keeping) {
+    let service = Service::keeping(keeping).await;
     let api = service.api();
+    let count = 1_000_000;
     let run = run_of([
-        perl("pty", r#"print "\n" for 1 .. 1_000_000"#),
-        pipe("pipe", r#"exec perl -e 'print "\n" for 1 .. 1_000_000'"#),
+        perl("pty", &format!(r#"print "\n" for 1 .. {count}"#)),
+        pipe("pipe", &format!(r#"exec perl -e 'print "\n" for 1 .. {count}'"#)),
     ]);
     let run = api.submit(&run).await;
-    let seen = by_stream(&api, &run).await;
-    assert_exact(&api, &run, &seen, "pty", "pty", &b"\r\n".repeat(1_000_000)).await;
-    assert_exact(&api, &run, &seen, "pipe", "stdout", &b"\n".repeat(1_000_000)).await;
+    let seen = by_stream(&service, &run).await;
+    assert_exact(&service, &run, &seen, "pty", "pty", &b"\r\n".repeat(count)).await;
+    assert_exact(&service, &run, &seen, "pipe", "stdout", &b"\n".repeat(count)).await;
 }
 
-#[tokio::test]
-async fn pipes_keep_both_streams_apart() {
-    let service = Service::start().await;
+async fn pipes_keep_both_streams_apart(keeping: Keeping) {
+    let service = Service::keeping(keeping).await;
     let files = TempDir::new().expect("a directory");
     let (out, err) = (log_lines(3_000_000, 2), log_lines(2_000_000, 3));
     let (out_file, err_file) = (written(&files, "out", &out), written(&files, "err", &err));
@@ -150,9 +174,9 @@ async fn pipes_keep_both_streams_apart() {
         format!("cat '{err_path}' >&2 & cat '{out_path}'; wait; test -t 1 || test -t 2 || exit 3");
     let api = service.api();
     let run = api.submit(&run_of([pipe("both", &both)])).await;
-    let seen = by_stream(&api, &run).await;
-    assert_exact(&api, &run, &seen, "both", "stdout", &out).await;
-    assert_exact(&api, &run, &seen, "both", "stderr", &err).await;
+    let seen = by_stream(&service, &run).await;
+    assert_exact(&service, &run, &seen, "both", "stdout", &out).await;
+    assert_exact(&service, &run, &seen, "both", "stderr", &err).await;
     let view = api.run(&run).await;
     assert_eq!(view["nodes"][0]["exitCode"], 3, "the program sees no terminal: {view}");
 }
@@ -228,9 +252,8 @@ async fn raw_capture(drawing: &Drawing, directory: &Path) -> Vec<u8> {
     bytes
 }
 
-#[tokio::test]
-async fn programs_that_draw() {
-    let service = Service::start().await;
+async fn programs_that_draw(keeping: Keeping) {
+    let service = Service::keeping(keeping).await;
     let files = TempDir::new().expect("a directory");
     sample_files(files.path());
     let contains =
@@ -262,8 +285,9 @@ async fn programs_that_draw() {
     let mut seen = Collected::new();
     seen.read(&mut api.stream(&run).open().await).await;
     seen.assert_complete();
+    service.wait_log_empty().await;
     for (drawing, capture) in DRAWINGS.iter().zip(&captures) {
-        assert_exact(&api, &run, &seen, &format!("replayed-{}", drawing.name), "pty", capture)
+        assert_exact(&service, &run, &seen, &format!("replayed-{}", drawing.name), "pty", capture)
             .await;
         let drawn = seen.stream(drawing.name, "pty");
         assert!(
@@ -272,6 +296,6 @@ async fn programs_that_draw() {
             drawing.name,
             String::from_utf8_lossy(&drawn.output)
         );
-        assert_exact(&api, &run, &seen, drawing.name, "pty", &drawn.output).await;
+        assert_exact(&service, &run, &seen, drawing.name, "pty", &drawn.output).await;
     }
 }

@@ -7,7 +7,14 @@ use serde_json::Value;
 use crate::support::api::Api;
 use crate::support::collect::Collected;
 use crate::support::programs::{after, pipe, pty, run_of, wait_for_file};
-use crate::support::service::Service;
+use crate::support::service::{Keeping, Service, hot_and_cold};
+
+hot_and_cold!(
+    text_has_lines_as_a_terminal_shows_them,
+    ndjson_has_the_events_of_the_stream,
+    lines_come_as_events_that_a_resume_never_loses,
+    a_poll_waits_for_an_event_and_wakes_with_it,
+);
 
 async fn body(api: &Api, run: &str, query: &[(&str, &str)]) -> (String, String) {
     let request = api.stream(run);
@@ -17,7 +24,9 @@ async fn body(api: &Api, run: &str, query: &[(&str, &str)]) -> (String, String) 
     (content_type, String::from_utf8(client.rest().await).expect("text"))
 }
 
-async fn ended_run(api: &Api) -> String {
+/// A run that has ended, and with a cold service also has left the log.
+async fn ended_run(service: &Service) -> String {
+    let api = service.api();
     let colours = "printf '\\033[31mred\\033[0m\\n50%%\\r100%%\\nno end'";
     let nodes = [
         pty("colours", colours),
@@ -25,14 +34,14 @@ async fn ended_run(api: &Api) -> String {
     ];
     let run = api.submit(&run_of(nodes)).await;
     api.wait_ended(&run).await;
+    service.wait_log_empty().await;
     run
 }
 
-#[tokio::test]
-async fn text_has_lines_as_a_terminal_shows_them() {
-    let service = Service::start().await;
+async fn text_has_lines_as_a_terminal_shows_them(keeping: Keeping) {
+    let service = Service::keeping(keeping).await;
     let api = service.api();
-    let run = ended_run(&api).await;
+    let run = ended_run(&service).await;
     let (content_type, text) = body(&api, &run, &[("format", "text")]).await;
     assert_eq!(content_type, "text/plain; charset=utf-8");
     let lines = "[colours] red\n[colours] 100%\n[colours] no end\n[piped] one\n[piped] two\n[piped] three\n";
@@ -47,11 +56,10 @@ async fn text_has_lines_as_a_terminal_shows_them() {
     assert_eq!(of_node.rest().await, b"red\n100%\nno end\n");
 }
 
-#[tokio::test]
-async fn ndjson_has_the_events_of_the_stream() {
-    let service = Service::start().await;
+async fn ndjson_has_the_events_of_the_stream(keeping: Keeping) {
+    let service = Service::keeping(keeping).await;
     let api = service.api();
-    let run = ended_run(&api).await;
+    let run = ended_run(&service).await;
     let (content_type, text) = body(&api, &run, &[("format", "ndjson")]).await;
     assert_eq!(content_type, "application/x-ndjson");
     let mut client = api.stream(&run).open().await;
@@ -74,11 +82,10 @@ async fn ndjson_has_the_events_of_the_stream() {
     assert_eq!(names.len(), 1 + 3 + 2, "{names:?}");
 }
 
-#[tokio::test]
-async fn lines_come_as_events_that_a_resume_never_loses() {
-    let service = Service::start().await;
+async fn lines_come_as_events_that_a_resume_never_loses(keeping: Keeping) {
+    let service = Service::keeping(keeping).await;
     let api = service.api();
-    let run = ended_run(&api).await;
+    let run = ended_run(&service).await;
     let lines = async |after: Option<u64>| {
         let request = api.stream(&run).query("format", "lines").last_event_id(after);
         let mut client = request.open().await;
@@ -106,9 +113,8 @@ async fn lines_come_as_events_that_a_resume_never_loses() {
     assert!(ends.iter().any(|has_id| *has_id) && *ends.last().expect("lines"));
 }
 
-#[tokio::test]
-async fn a_poll_waits_for_an_event_and_wakes_with_it() {
-    let service = Service::start().await;
+async fn a_poll_waits_for_an_event_and_wakes_with_it(keeping: Keeping) {
+    let service = Service::keeping(keeping).await;
     let api = service.api();
     let gate = service.data_dir().join("gate");
     let run = run_of([pty("a", &format!("echo first; {}; echo second", wait_for_file(&gate)))]);
@@ -144,6 +150,7 @@ async fn a_poll_waits_for_an_event_and_wakes_with_it() {
     }
     seen.assert_complete();
     assert_eq!(seen.stream("a", "pty").output, b"first\r\nsecond\r\n");
+    service.wait_log_empty().await;
     // A poll of an ended run does not wait.
     let asked = Instant::now();
     let after = seen.cursor.expect("a cursor");

@@ -4,6 +4,7 @@ mod archive_faults;
 mod archive_kills;
 mod archive_readers;
 mod bad_input;
+mod cold;
 mod command_line;
 mod cursor;
 mod drain;

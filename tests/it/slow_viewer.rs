@@ -11,13 +11,20 @@ use tokio::task::JoinHandle;
 use crate::support::api::Api;
 use crate::support::collect::{Collected, sha256_hex};
 use crate::support::programs::{as_terminal_passes, log_lines, perl, pty, run_of, ticking};
-use crate::support::service::Service;
+use crate::support::service::{Keeping, Service, hot_and_cold};
 use crate::support::sse::Message;
+
+hot_and_cold!(
+    p4_a_slow_viewer_and_a_stalled_one_change_nothing_for_the_others,
+    p4_two_hundred_viewers_of_one_run_all_complete,
+);
 
 /// Viewers that read as fast as they can.
 const FAST: usize = 8;
-/// Output of the node.
+/// Output of the node with a hot log; it takes the time that this takes …
 const OUTPUT_BYTES: usize = 20_000_000;
+/// … and with a cold one, still more than the service may have in memory for it.
+const COLD_OUTPUT_BYTES: usize = 14_000_000;
 /// How fast it is written.
 const BYTES_A_SECOND: usize = 4_000_000;
 /// What the slow viewer reads in a second.
@@ -83,7 +90,8 @@ async fn measure(service: &Arc<Service>, script: &str, sha256: &str, with_slow: 
     }
     let took = began.elapsed();
     if let Some(slow) = slow {
-        slow.assert_still_served().await;
+        service.wait_log_empty().await;
+        slow.assert_still_served(sha256).await;
     }
     stop.store(true, Ordering::Relaxed);
     memory.await.expect("the memory was watched");
@@ -129,53 +137,64 @@ impl Slow {
         Self { stop, reading, stalled }
     }
 
-    async fn assert_still_served(mut self) {
+    async fn assert_still_served(mut self, sha256: &str) {
         assert!(self.stalled.is_open().await, "one that reads nothing stays connected");
         self.stop.store(true, Ordering::Relaxed);
         let (cursor, bytes) = self.reading.await.expect("the slow viewer does not panic");
         println!("the slow viewer has {bytes} bytes and is at {cursor}");
-        assert!(cursor > 0 && bytes < OUTPUT_BYTES / 100, "{cursor} {bytes}");
-        // Now it reads nothing either; what it got is in order from the beginning.
-        let mut seen = Collected::new();
-        let mut left = 64 * 1024;
-        while left > 0 {
-            assert!(self.stalled.read_some(4096, |message| seen.push(message)).await);
-            left -= 4096;
+        assert!(cursor > 0 && bytes < COLD_OUTPUT_BYTES / 100, "{cursor} {bytes}");
+        // The other one begins to read only now, long after the end, and gets everything.
+        let mut seen = Collected::sums_only();
+        while seen.done.is_none() {
+            assert!(self.stalled.read_some(256 * 1024, |message| seen.push(message)).await);
         }
-        seen.assert_dense();
+        seen.assert_complete();
+        assert_eq!(seen.stream("busy", "pty").sha256(), sha256);
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p4_a_slow_viewer_and_a_stalled_one_change_nothing_for_the_others() {
+async fn p4_a_slow_viewer_and_a_stalled_one_change_nothing_for_the_others(keeping: Keeping) {
     let _alone = MEASURING.lock().await;
-    // A tail as small as may be: what a viewer holds must show against what the log keeps in memory.
-    let service = Arc::new(Service::builder().config("[log]\ntail_bytes = 1048576").start().await);
+    // Tail and cache as small as may be: what a viewer holds must show against what is kept in memory.
+    let service = Service::builder().keeping(keeping).config("[log]\ntail_bytes = 1048576");
+    let service = service.env("RUNCAST__ARCHIVE__CACHE_BYTES", "4194304");
+    let service = Arc::new(service.start().await);
     let files = TempDir::new().expect("a directory");
-    let lines = log_lines(OUTPUT_BYTES, 4);
+    let output_bytes = if service.is_cold() { COLD_OUTPUT_BYTES } else { OUTPUT_BYTES };
+    let lines = log_lines(output_bytes, 4);
     let file = files.path().join("lines");
     std::fs::write(&file, &lines).expect("the file is written");
     let sha256 = sha256_hex(&as_terminal_passes(&lines));
     let script = paced(&file);
     // The log keeps what it has not sorted in memory up to a limit; a flood that nobody watches takes
-    // it there before anything is measured.
-    let flood = format!("for i in 1 2 3 4 5 6 7 8; do cat '{}'; done", file.display());
+    // it there before anything is measured. A log that is trimmed at once never comes there; instead
+    // the pieces of the archive that are kept in memory are read.
+    let times = if service.is_cold() { "1" } else { "1 2 3 4 5 6 7 8" };
+    let flood = format!("for i in {times}; do cat '{}'; done", file.display());
     let flood = service.api().submit(&run_of([pty("flood", &flood)])).await;
     service.api().wait_ended(&flood).await;
-    let warm = measure(&service, &script, &sha256, false).await;
+    if service.is_cold() {
+        service.wait_log_empty().await;
+        fast(&service.api(), &flood).await.expect("a viewer does not panic").assert_complete();
+    }
+    // With a cold log, what is kept of the archive is in memory already.
+    let mut warm = None;
+    if !service.is_cold() {
+        warm = Some(measure(&service, &script, &sha256, false).await.most_rss);
+    }
     let without = measure(&service, &script, &sha256, false).await;
     let with = measure(&service, &script, &sha256, true).await;
+    let most_without = without.most_rss.max(warm.unwrap_or_default());
     let mib = |bytes: u64| bytes / 1024 / 1024;
     println!(
-        "{FAST} viewers of {} MB: resident {} MiB and {} MiB without, {} MiB with slow viewers; {:?} and {:?}",
-        OUTPUT_BYTES / 1_000_000,
-        mib(warm.most_rss),
-        mib(without.most_rss),
+        "{FAST} viewers of {} MB: resident {} MiB without, {} MiB with slow viewers; {:?} and {:?}",
+        output_bytes / 1_000_000,
+        mib(most_without),
         mib(with.most_rss),
         without.took,
         with.took,
     );
-    let growth = with.most_rss.saturating_sub(warm.most_rss.max(without.most_rss));
+    let growth = with.most_rss.saturating_sub(most_without);
     assert!(growth < MAX_GROWTH_BYTES, "{} MiB more with slow viewers", mib(growth));
     assert!(
         with.took < without.took * 2 + Duration::from_secs(5),
@@ -185,10 +204,9 @@ async fn p4_a_slow_viewer_and_a_stalled_one_change_nothing_for_the_others() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p4_two_hundred_viewers_of_one_run_all_complete() {
+async fn p4_two_hundred_viewers_of_one_run_all_complete(keeping: Keeping) {
     let _alone = MEASURING.lock().await;
-    let service = Service::start().await;
+    let service = Service::keeping(keeping).await;
     let api = service.api();
     let run = api.submit(&run_of([pty("busy", &ticking("busy", 8000, 4))])).await;
     let before = service.rss_bytes();

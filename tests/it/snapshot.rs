@@ -17,8 +17,14 @@ use crate::support::api::Api;
 use crate::support::collect::{Collected, Logged};
 use crate::support::deadline::wait_for;
 use crate::support::programs::{log_lines, perl, pipe, pty, run_of, wait_for_file};
-use crate::support::service::Service;
+use crate::support::service::{Keeping, Service, hot_and_cold};
 use crate::support::sse::Message;
+
+hot_and_cold!(
+    p5_joining_in_the_middle_shows_what_everybody_sees,
+    p5_what_is_above_and_what_was_piped_comes_with_the_snapshot,
+    p5_joining_behind_much_output_is_quick,
+);
 
 /// How often somebody joins.
 const JOINS: u64 = 200;
@@ -28,7 +34,7 @@ const AT_ONCE: usize = 6;
 /// Draws until it is ended what a late viewer gets wrong most easily: the alternate screen and back,
 /// scroll regions, colours, wide characters, saved cursors, inserted and deleted lines, wrapped lines.
 /// Sequences and characters are cut by writes and pauses.
-const FULL_SCREEN: &str = r#"
+pub(crate) const FULL_SCREEN: &str = r#"
     use bytes; $| = 1; srand(7);
     my ($rows, $cols) = (30, 120);
     my @words = ("plain", "漢字かな", "😀👍🏽", "é", "\e[1;3${\ int(rand 8)}mbold\e[0m", "\e[48;5;200mpaint\e[0m",
@@ -59,7 +65,7 @@ const FULL_SCREEN: &str = r#"
 
 /// What a terminal shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Shown {
+pub(crate) struct Shown {
     text: String,
     cursor: (usize, usize, bool),
     is_alternate: bool,
@@ -67,7 +73,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(terminal: &VirtualTerminal) -> Self {
+    pub(crate) fn of(terminal: &VirtualTerminal) -> Self {
         let cursor = terminal.cursor();
         Self {
             text: terminal.text(),
@@ -78,17 +84,17 @@ impl Shown {
     }
 }
 
-fn size_of(data: &Value) -> TerminalSize {
+pub(crate) fn size_of(data: &Value) -> TerminalSize {
     let side = |name: &str| u16::try_from(data[name].as_u64().expect(name)).expect("a side");
     TerminalSize { cols: side("cols"), rows: side("rows") }
 }
 
-fn payload_of(data: &Value) -> Vec<u8> {
+pub(crate) fn payload_of(data: &Value) -> Vec<u8> {
     STANDARD.decode(data["payload"].as_str().expect("a payload")).expect("base64")
 }
 
 /// Gives a chunk of the node to a terminal, which its first chunk makes.
-fn feed(terminal: &mut Option<VirtualTerminal>, data: &Value) {
+pub(crate) fn feed(terminal: &mut Option<VirtualTerminal>, data: &Value) {
     match data["kind"].as_str().expect("kind") {
         "resize" => match terminal {
             Some(terminal) => terminal.resize(size_of(data)),
@@ -193,9 +199,8 @@ fn references(events: &[Logged], wanted: impl Iterator<Item = u64>) -> BTreeMap<
     shown.into_iter().filter_map(|(seq, shown)| Some((seq, shown?))).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p5_joining_in_the_middle_shows_what_everybody_sees() {
-    let service = Service::start().await;
+async fn p5_joining_in_the_middle_shows_what_everybody_sees(keeping: Keeping) {
+    let service = Service::keeping(keeping).await;
     let api = service.api();
     // Beside it another node is loud, so that the screen is not all there is.
     let loud = "for i in $(seq 400); do echo \"$i: something else\"; sleep 0.02; done";
@@ -221,6 +226,7 @@ async fn p5_joining_in_the_middle_shows_what_everybody_sees() {
         joined.extend(join.await.expect("a join does not panic"));
     }
     api.cancel_if_running(&run).await;
+    service.wait_log_empty().await;
     let mut reference = Collected::new();
     reference.read(&mut api.stream(&run).open().await).await;
     reference.assert_complete();
@@ -268,9 +274,8 @@ async fn p5_joining_in_the_middle_shows_what_everybody_sees() {
     assert!(some_above, "the primary screen has scrolled");
 }
 
-#[tokio::test]
-async fn p5_what_is_above_and_what_was_piped_comes_with_the_snapshot() {
-    let service = Service::start().await;
+async fn p5_what_is_above_and_what_was_piped_comes_with_the_snapshot(keeping: Keeping) {
+    let service = Service::keeping(keeping).await;
     let api = service.api();
     let gate = service.data_dir().join("gate");
     let wait = wait_for_file(&gate);
@@ -360,6 +365,7 @@ async fn p5_what_is_above_and_what_was_piped_comes_with_the_snapshot() {
     }
     std::fs::write(&gate, "").expect("the gate opens");
     let ended = api.wait_ended(&run).await;
+    service.wait_log_empty().await;
 
     // One who comes after the end sees the last screens, and then done.
     let mut client = api.stream(&run).query("from", "live").open().await;
@@ -368,18 +374,19 @@ async fn p5_what_is_above_and_what_was_piped_comes_with_the_snapshot() {
     client.find("done").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p5_joining_behind_much_output_is_quick() {
-    let service = Service::start().await;
+async fn p5_joining_behind_much_output_is_quick(keeping: Keeping) {
+    let service = Service::keeping(keeping).await;
     let api = service.api();
     let gate = service.data_dir().join("gate");
     let file = service.data_dir().join("lines");
-    std::fs::write(&file, log_lines(50_000_000, 9)).expect("the file is written");
+    // The archive is written by a build that is not optimised, so less goes through it.
+    let output_bytes = if service.is_cold() { 10_000_000 } else { 50_000_000 };
+    std::fs::write(&file, log_lines(output_bytes, 9)).expect("the file is written");
     let script = format!("cat '{}'; echo caught up; {}", file.display(), wait_for_file(&gate));
     let run = api.submit(&run_of([pty("screen", &script)])).await;
     let mut watching = Collected::sums_only();
     let mut client = api.stream(&run).open().await;
-    while watching.streams.values().next().is_none_or(|stream| stream.bytes < 50_000_000) {
+    while watching.streams.values().next().is_none_or(|stream| stream.bytes < output_bytes as u64) {
         watching.push(client.next().await.expect("the stream goes on"));
     }
     drop(client);
@@ -394,7 +401,7 @@ async fn p5_joining_behind_much_output_is_quick() {
         latencies.push(asked.elapsed());
         assert_eq!(snapshot["linesAbove"], 200);
     }
-    println!("from=live behind 50 MB: {latencies:?}");
+    println!("from=live behind {output_bytes} bytes: {latencies:?}");
     let best = latencies.iter().min().expect("five");
     assert!(*best < Duration::from_secs(3), "{latencies:?}");
     std::fs::write(&gate, "").expect("the gate opens");

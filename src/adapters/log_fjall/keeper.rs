@@ -103,6 +103,7 @@ fn reopen(shared: &Arc<Shared>) -> bool {
     };
     metrics::counter!("runcast_log_reopens_total").increment(1);
     tracing::info!("the log's store is open again");
+    store.show_runs();
     // An append of unknown outcome may be there now, so nothing in memory is the tail any more.
     lock(&shared.tails).clear();
     *lock(&shared.store) = Some(Arc::new(store));

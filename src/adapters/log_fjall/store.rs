@@ -169,6 +169,15 @@ impl Store {
         Ok(runs)
     }
 
+    /// Shows how many runs there are; from then on the writer counts.
+    pub(super) fn show_runs(&self) {
+        match self.runs() {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge of runs")]
+            Ok(runs) => metrics::gauge!("runcast_log_runs").set(runs.len() as f64),
+            Err(error) => tracing::warn!(%error, "the runs of the log were not counted"),
+        }
+    }
+
     /// The epoch and the tail of a run as they are stored; the beginning if there is no such run.
     pub(super) fn tail(&self, run: &RunKey) -> Result<(Epoch, Tail), LogError> {
         let head = self.meta.get(keys::head(run)).map_err(|e| read_error(&e))?;

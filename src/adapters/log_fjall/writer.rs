@@ -157,12 +157,15 @@ impl Writer {
         }
         let mut outcomes = Vec::new();
         let mut effects = Vec::new();
+        let mut more_runs = 0;
         // A panic inside the engine is a failed write like any other.
         let committed = catch_unwind(AssertUnwindSafe(|| {
             wait_for_room(&store)?;
             let mut batch = store.database.batch();
             for Request { run, command } in group {
-                outcomes.push(self.stage(&store, &mut batch, &mut effects, run, command));
+                let before = self.runs_held(&store, &run);
+                outcomes.push(self.stage(&store, &mut batch, &mut effects, run.clone(), command));
+                more_runs += self.runs_held(&store, &run) - before;
             }
             batch.commit().map_err(|error| error.to_string())
         }));
@@ -180,6 +183,7 @@ impl Writer {
             return outcomes.into_iter().for_each(|outcome| outcome.tell(Some(&error)));
         }
         note_unsynced(&self.shared);
+        metrics::gauge!("runcast_log_runs").increment(f64::from(more_runs));
         for (run, effect) in effects {
             self.apply(&run, effect);
         }
@@ -242,6 +246,13 @@ impl Writer {
                 Outcome::Swept(reply, swept)
             }
         }
+    }
+
+    /// 1 if the log holds something of the run above its trim mark.
+    fn runs_held(&mut self, store: &Store, run: &RunKey) -> i32 {
+        // What cannot be read now will refuse the command too.
+        let state = self.state(store, run).ok();
+        state.map_or(0, |state| i32::from(state.tail.seq > state.tail.trimmed))
     }
 
     fn state(&mut self, store: &Store, run: &RunKey) -> Result<&mut RunState, LogError> {

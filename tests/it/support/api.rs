@@ -52,6 +52,7 @@ pub(crate) struct ChunkPage {
     pub(crate) chunks: Vec<Box<RawValue>>,
     pub(crate) next_after_chunk: i64,
     pub(crate) complete: bool,
+    pub(crate) source: String,
 }
 
 /// A page of events.

@@ -21,9 +21,44 @@ const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// Bytes of the log that a failed test shows.
 const SHOWN_LOG_BYTES: usize = 8 * 1024;
 
+/// How long it may take until the log is empty, beside what happens in the run.
+const TRIM_LIMIT: Duration = Duration::from_secs(300);
+/// Archives at once, in many small pieces, and keeps nothing twice.
+const COLD: &str = "[retention]\nhot_min_secs = 0\n[archive]\nsegment_bytes = 65536\n\
+    flush_interval_ms = 100\ndelete_after_secs = 0";
+
+/// How long the log of a service keeps what is in the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// For minutes, as by default: the log has everything.
+    Hot,
+    /// Not at all: who comes a little later is served from the archive.
+    Cold,
+}
+
+/// Tests with both ways of keeping, in modules `hot` and `cold`, out of functions that take a [`Keeping`].
+macro_rules! hot_and_cold {
+    ($($name:ident),+ $(,)?) => {
+        mod hot {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::support::service::Keeping::Hot).await;
+            })+
+        }
+        mod cold {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::support::service::Keeping::Cold).await;
+            })+
+        }
+    };
+}
+pub(crate) use hot_and_cold;
+
 /// How a service is started.
 pub(crate) struct ServiceBuilder {
     config: String,
+    keeping: Keeping,
     environment: Vec<(String, String)>,
     data_dir: Option<PathBuf>,
 }
@@ -33,6 +68,16 @@ impl ServiceBuilder {
     pub(crate) fn config(mut self, toml: &str) -> Self {
         writeln!(self.config, "{toml}").expect("writing to memory");
         self
+    }
+
+    /// How long its log keeps what is archived. With [`Keeping::Cold`], `[retention]` and `[archive]`
+    /// cannot be in the configuration any more.
+    pub(crate) fn keeping(mut self, keeping: Keeping) -> Self {
+        self.keeping = keeping;
+        match keeping {
+            Keeping::Hot => self,
+            Keeping::Cold => self.config(COLD),
+        }
     }
 
     /// Adds a variable to the environment of the service.
@@ -64,6 +109,7 @@ impl ServiceBuilder {
         Service {
             data_dir,
             config_path,
+            keeping: self.keeping,
             environment: self.environment,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             child: None,
@@ -77,6 +123,7 @@ impl ServiceBuilder {
 pub(crate) struct Service {
     data_dir: PathBuf,
     config_path: PathBuf,
+    keeping: Keeping,
     environment: Vec<(String, String)>,
     address: SocketAddr,
     child: Option<Child>,
@@ -92,7 +139,17 @@ impl Service {
 
     /// A service with some configuration.
     pub(crate) fn builder() -> ServiceBuilder {
-        ServiceBuilder { config: String::new(), environment: Vec::new(), data_dir: None }
+        ServiceBuilder {
+            config: String::new(),
+            keeping: Keeping::Hot,
+            environment: Vec::new(),
+            data_dir: None,
+        }
+    }
+
+    /// A service whose log keeps like this.
+    pub(crate) async fn keeping(keeping: Keeping) -> Self {
+        Self::builder().keeping(keeping).start().await
     }
 
     /// Starts the process without waiting for anything.
@@ -210,6 +267,30 @@ impl Service {
     /// Takes a variable out of the environment of the next start.
     pub(crate) fn forget_env(&mut self, name: &str) {
         self.environment.retain(|(known, _)| known != name);
+    }
+
+    /// With [`Keeping::Cold`], waits until the log holds nothing, so that whatever comes now comes from
+    /// the archive; for when all runs have ended. Else returns at once.
+    pub(crate) async fn wait_log_empty(&self) {
+        if self.keeping == Keeping::Cold {
+            wait_for("the log is empty", TRIM_LIMIT, async || {
+                (self.log_runs().await == 0).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// Of how many runs the log holds something, as the service says.
+    pub(crate) async fn log_runs(&self) -> u64 {
+        let metrics = self.api().try_get("/metrics").await.expect("an answer").expect(200).body;
+        let metrics = String::from_utf8(metrics).expect("text");
+        let line = metrics.lines().find_map(|line| line.strip_prefix("runcast_log_runs "));
+        line.expect("the metric is there").parse().expect("a number")
+    }
+
+    /// True if its log keeps nothing that is archived.
+    pub(crate) fn is_cold(&self) -> bool {
+        self.keeping == Keeping::Cold
     }
 
     /// What the process has logged since its last start.

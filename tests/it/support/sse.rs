@@ -310,6 +310,8 @@ impl Chunked {
                     let line = std::str::from_utf8(&self.size_line).expect("a size").trim();
                     self.left = usize::from_str_radix(line, 16).expect("a hexadecimal size");
                     self.size_line.clear();
+                    // The last one is empty, and an empty line ends the body.
+                    self.skip = if self.left == 0 { 2 } else { 0 };
                 }
             }
         }
