@@ -1,5 +1,6 @@
 #!/bin/sh
 # Measures the service: scripts/bench.sh [SCENARIO…]. FULL=1 takes the large sizes, ROUNDS=N repeats.
+# Scenarios: throughput latency join memory crowd recovery size seek many; all without one.
 # Prints a table and writes target/bench/stream.json; fails if a check (a hash, a gap) fails.
 set -eu
 cd "$(dirname "$0")/.."

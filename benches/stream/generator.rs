@@ -3,7 +3,6 @@
 //! Every kind waits at its gate, a FIFO that the measurement opens, so that the time a process
 //! takes to start is in no figure.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
@@ -12,12 +11,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use sha2::{Digest, Sha256};
+
+use crate::text;
 
 /// The argument that makes this program a generator.
 pub(crate) const ARGUMENT: &str = "--generate";
-/// Bytes of one write, and of the text that is repeated.
-const BLOCK_BYTES: usize = 1024 * 1024;
 /// How often a paced generator writes.
 const PACE: Duration = Duration::from_millis(20);
 
@@ -26,10 +24,16 @@ const PACE: Duration = Duration::from_millis(20);
 pub(crate) enum Kind {
     /// So many bytes of coloured log lines, as fast as the terminal takes them.
     Flood { bytes: u64 },
-    /// The same at a rate.
+    /// The same of what a build says.
+    Build { bytes: u64 },
+    /// Log lines at a rate.
     Paced { bytes: u64, bytes_per_sec: u64 },
     /// Lines that hold nothing but the time they were written, in ns since 1970.
     Stamps { count: u64, every: Duration },
+    /// Pieces of a few bytes with a pause behind each, so that each is a chunk.
+    Pieces { count: u64, every: Duration },
+    /// Markers, told by the file of events: each is a chunk, and they come as fast as they are taken.
+    Markers { count: u64 },
     /// A prompt.
     Prompt,
 }
@@ -39,12 +43,14 @@ impl Kind {
     /// after its output waits until that is opened too.
     pub(crate) fn command(self, gate: &Path, stay: Option<&Path>) -> anyhow::Result<Vec<String>> {
         let program = std::env::current_exe()?;
+        let micros = |every: Duration| u64::try_from(every.as_micros()).context("the rhythm");
         let numbers = match self {
             Self::Flood { bytes } => ("flood", bytes, 0),
+            Self::Build { bytes } => ("build", bytes, 0),
             Self::Paced { bytes, bytes_per_sec } => ("paced", bytes, bytes_per_sec),
-            Self::Stamps { count, every } => {
-                ("stamps", count, u64::try_from(every.as_micros()).context("the rhythm")?)
-            }
+            Self::Stamps { count, every } => ("stamps", count, micros(every)?),
+            Self::Pieces { count, every } => ("pieces", count, micros(every)?),
+            Self::Markers { count } => ("markers", count, 0),
             Self::Prompt => ("prompt", 0, 0),
         };
         let (name, first, second) = numbers;
@@ -72,39 +78,6 @@ pub(crate) fn open_gate(path: &Path) -> anyhow::Result<File> {
     File::options().write(true).open(path).context("the gate does not open")
 }
 
-/// Byte count and SHA-256 of a flood as the terminal passes it on: each LF as CR LF.
-pub(crate) fn flood_totals(bytes: u64) -> (u64, String) {
-    let shown = |text: &[u8]| {
-        let mut out = Vec::with_capacity(text.len() + text.len() / 32);
-        for byte in text {
-            if *byte == b'\n' {
-                out.push(b'\r');
-            }
-            out.push(*byte);
-        }
-        out
-    };
-    let block = block();
-    let whole = shown(&block);
-    let (mut count, mut hash, mut left) = (0_u64, Sha256::new(), bytes);
-    while left > 0 {
-        let take = usize::try_from(left).unwrap_or(usize::MAX).min(block.len());
-        let part = if take == block.len() { whole.clone() } else { shown(&block[..take]) };
-        count += part.len() as u64;
-        hash.update(&part);
-        left -= take as u64;
-    }
-    (count, hex(&hash.finalize()))
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// Nanoseconds since 1970.
 pub(crate) fn now_ns() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -120,14 +93,16 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
         out.write_all(b"\x1b[1;32muser@host\x1b[0m:\x1b[1;34m~\x1b[0m$ ")?;
         out.flush()?;
     }
-    let block = block();
     let _passed = File::open(gate)?;
     // The standard output is buffered by lines; the file below it takes whole blocks.
     let mut file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     match name.as_str() {
-        "flood" => flood(&mut file, &block, first)?,
-        "paced" => pace(&mut file, &block, first, second)?,
+        "flood" => flood(&mut file, &text::log_lines(), first)?,
+        "build" => flood(&mut file, &text::build_lines(), first)?,
+        "paced" => pace(&mut file, &text::log_lines(), first, second)?,
         "stamps" => stamp(&mut file, first, Duration::from_micros(second))?,
+        "pieces" => write_pieces(&mut file, first, Duration::from_micros(second))?,
+        "markers" => tell_markers(first)?,
         "prompt" => {}
         other => bail!("no generator is called {other}"),
     }
@@ -176,28 +151,21 @@ fn stamp(file: &mut File, count: u64, every: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// Coloured log lines of about 110 bytes, the same in every process.
-fn block() -> Vec<u8> {
-    const LEVELS: [(&str, u8); 4] = [("DEBUG", 90), ("INFO", 32), ("WARN", 33), ("ERROR", 31)];
-    const PLACES: [&str; 5] = ["http::router", "store::rows", "queue", "tls", "worker::pool"];
-    let mut text = String::with_capacity(BLOCK_BYTES + 256);
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    while text.len() < BLOCK_BYTES {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let (level, colour) = LEVELS[(state % 11 % 4) as usize];
-        let place = PLACES[(state >> 8) as usize % PLACES.len()];
-        let (ms, id, took) = (state >> 16 & 1023, state >> 24 & 0xff_ffff, state >> 48 & 0xfff);
-        let _ = writeln!(
-            text,
-            "\x1b[90m12:07:{:02}.{ms:03}\x1b[0m \x1b[1;{colour}m{level:5}\x1b[0m \
-             \x1b[36m{place}\x1b[0m request \x1b[35m{id:06x}\x1b[0m took \x1b[1m{took}\x1b[0m ms, \
-             {} bytes",
-            state >> 40 & 31,
-            state >> 30 & 0xffff,
-        );
+fn write_pieces(file: &mut File, count: u64, every: Duration) -> io::Result<()> {
+    for place in 1..=count {
+        let end = if place % 8 == 0 { "\n" } else { " " };
+        file.write_all(format!("{:07}{end}", place * 7919 % 10_000_000).as_bytes())?;
+        // The rhythm of what is measured, not a wait for something.
+        std::thread::sleep(every);
     }
-    text.truncate(BLOCK_BYTES);
-    text.into_bytes()
+    Ok(())
+}
+
+fn tell_markers(count: u64) -> anyhow::Result<()> {
+    let path = std::env::var_os("RUNCAST_EVENTS").context("there is no file for events")?;
+    let mut events = io::BufWriter::new(File::options().append(true).open(path)?);
+    for place in 1..=count {
+        writeln!(events, r#"{{"type":"marker","label":"{place}"}}"#)?;
+    }
+    Ok(events.flush()?)
 }

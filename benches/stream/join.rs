@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
-use crate::generator::{Kind, flood_totals, open_gate};
+use crate::generator::{Kind, open_gate};
 use crate::report::{Report, Target};
 use crate::service::{Place, Service};
+use crate::text::flood_totals;
 use crate::viewer::Viewer;
 use crate::{Scale, mebibytes};
 
@@ -29,10 +30,10 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) -> anyhow::Result<()> 
     let complete = viewer.read_until(|events| events.payload_bytes == expected)?;
     ensure!(complete, "the run ended before its output");
     drop((held, viewer));
-    let (at_first, first_kib) = join(&service)?;
+    let (at_first, first_kib) = join(&service, "long")?;
     report.add(NAME, ("right behind the flood", "ms"), Target::AtMost(300.0), at_first);
     for _ in 0..JOINS {
-        let (took, _) = join(&service)?;
+        let (took, _) = join(&service, "long")?;
         report.add(NAME, ("later", "ms"), Target::AtMost(300.0), took);
     }
     let (_, peak) = service.memory_kib()?;
@@ -47,9 +48,9 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) -> anyhow::Result<()> 
 }
 
 /// From the first byte of the request to the snapshot, in ms; and the memory of the service then.
-fn join(service: &Service) -> anyhow::Result<(f64, u64)> {
+pub(crate) fn join(service: &Service, run: &str) -> anyhow::Result<(f64, u64)> {
     let began = Instant::now();
-    let mut viewer = Viewer::connect(service.address(), "long", "?from=live")?;
+    let mut viewer = Viewer::connect(service.address(), run, "?from=live")?;
     let shown = viewer.read_until(|events| events.snapshot_at.is_some())?;
     ensure!(shown, "the stream ended without a snapshot");
     let at = viewer.events().snapshot_at.context("a snapshot")?;

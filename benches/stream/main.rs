@@ -1,4 +1,5 @@
-//! Measures the service as it is built for production: throughput, latency, memory and recovery.
+//! Measures the service as it is built for production: throughput, latency, memory, recovery, and what the
+//! archive keeps and gives back.
 //!
 //! `cargo bench --bench stream -- [SCENARIO…]`. The real binary runs on loopback in a temporary directory; each
 //! figure stands beside a plain drain of a terminal where there is one to compare with. The exit code is 1 if
@@ -15,16 +16,23 @@
 )]
 #![expect(clippy::disallowed_methods, reason = "a program of plain threads, which may sleep")]
 
+mod archive;
 mod chunked;
 mod crowd;
 mod generator;
+mod http;
 mod join;
 mod latency;
+mod many;
 mod memory;
 mod plain;
+mod process;
 mod recovery;
 mod report;
+mod seek;
 mod service;
+mod size;
+mod text;
 mod throughput;
 mod viewer;
 
@@ -51,8 +59,12 @@ pub(crate) struct Scale {
     pub(crate) busy_secs: u64,
     /// Seconds that many viewers watch.
     pub(crate) crowd_secs: u64,
-    /// Bytes that a viewer has at the moment of the kill, at least.
+    /// Bytes that a viewer has and the archive too at the moment of the kill, at least.
     pub(crate) recovery_bytes: u64,
+    /// Bytes of the recording that is sought in.
+    pub(crate) seek_bytes: u64,
+    /// Chunks of a run of tiny ones.
+    pub(crate) many_chunks: u64,
 }
 
 impl Scale {
@@ -66,11 +78,13 @@ impl Scale {
         Ok(Self {
             rounds: u32::try_from(number("ROUNDS", 3)?)?,
             flood_bytes: number("MEGABYTES", 200)? * 1_000_000,
-            stamps: number("STAMPS", 1000)?,
+            stamps: number("STAMPS", sized(500, 1000))?,
             join_bytes: sized(256, 1024) * 1024 * 1024,
             busy_secs: sized(6, 20),
             crowd_secs: sized(6, 20),
             recovery_bytes: sized(100, 400) * 1_000_000,
+            seek_bytes: sized(200, 1000) * 1_000_000,
+            many_chunks: sized(200_000, 1_000_000),
         })
     }
 }
@@ -78,13 +92,16 @@ impl Scale {
 type Measure = fn(&Scale, &mut Report) -> anyhow::Result<()>;
 
 /// Name, what is measured, and after how many seconds something must be wrong.
-const SCENARIOS: [(&str, Measure, u64); 6] = [
+const SCENARIOS: [(&str, Measure, u64); 9] = [
     ("throughput", throughput::measure, 600),
     ("latency", latency::measure, 300),
     ("join", join::measure, 300),
     ("memory", memory::measure, 240),
     ("crowd", crowd::measure, 300),
     ("recovery", recovery::measure, 300),
+    ("size", size::measure, 300),
+    ("seek", seek::measure, 600),
+    ("many", many::measure, 600),
 ];
 
 fn main() -> ExitCode {

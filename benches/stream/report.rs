@@ -105,15 +105,16 @@ impl Report {
 
     /// Prints the table.
     pub(crate) fn print(&self) {
+        let width = self.figures.iter().map(|figure| figure.name.len()).max().unwrap_or_default();
         println!(
-            "{:<11} {:<34} {:>10} {:>23}  {:<6} {:>8}",
+            "{:<11} {:<width$} {:>11} {:>25}  {:<6} {:>8}",
             "scenario", "figure", "median", "min – max", "unit", "reach"
         );
         for figure in &self.figures {
             let sorted = figure.sorted();
             let range = format!("{:.3} – {:.3}", quantile(&sorted, 0.0), quantile(&sorted, 1.0));
             println!(
-                "{:<11} {:<34} {:>10.3} {range:>23}  {:<6} {:>8} {}",
+                "{:<11} {:<width$} {:>11.3} {range:>25}  {:<6} {:>8} {}",
                 figure.scenario,
                 figure.name,
                 figure.median(),

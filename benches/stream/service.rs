@@ -1,5 +1,6 @@
 //! The measured service: the real binary in a directory of its own on a free port.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -14,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::generator::{self, Kind};
+use crate::process::Process;
 
 /// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -58,6 +60,11 @@ impl Place {
         Ok(path)
     }
 
+    /// Where the service keeps its recordings.
+    pub(crate) fn archive(&self) -> PathBuf {
+        self.path().join("data").join("archive")
+    }
+
     fn path(&self) -> &Path {
         self.directory.path()
     }
@@ -72,8 +79,13 @@ pub(crate) struct Service {
 impl Service {
     /// Starts it over the data of the place and waits until it serves.
     pub(crate) fn start(place: &Place) -> anyhow::Result<Self> {
-        let other = std::env::var_os("RUNCAST_BIN");
-        let mut child = Command::new(other.unwrap_or(env!("CARGO_BIN_EXE_runcast").into()))
+        Self::start_with(place, &[])
+    }
+
+    /// The same with these variables of the environment.
+    pub(crate) fn start_with(place: &Place, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let mut child = Command::new(binary())
+            .envs(settings.iter().copied())
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(place.path().join("data"))
             .env("NO_COLOR", "1")
@@ -162,16 +174,14 @@ impl Service {
         }
     }
 
+    /// What the kernel says of it.
+    pub(crate) fn process(&self) -> Process {
+        Process(self.child.id())
+    }
+
     /// Resident memory now and its peak, in KiB.
     pub(crate) fn memory_kib(&self) -> anyhow::Result<(u64, u64)> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let field = |name: &str| -> anyhow::Result<u64> {
-            let line =
-                status.lines().find(|line| line.starts_with(name)).context("no such line")?;
-            let number = line.split_whitespace().nth(1).context("no number")?;
-            Ok(number.parse()?)
-        };
-        Ok((field("VmRSS:")?, field("VmHWM:")?))
+        self.process().memory_kib()
     }
 
     /// Resident memory in KiB once it has stayed the same for eight seconds (an idle terminal gives its
@@ -218,6 +228,11 @@ impl Drop for Service {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What is measured.
+pub(crate) fn binary() -> OsString {
+    std::env::var_os("RUNCAST_BIN").unwrap_or(env!("CARGO_BIN_EXE_runcast").into())
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {

@@ -1,14 +1,17 @@
-//! How fast a flood reaches its viewers, beside a plain drain of the same flood.
+//! How fast a flood reaches its viewers while it is archived and painted, beside a plain drain of the same
+//! flood.
 
 use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 
-use crate::generator::{self, Kind, flood_totals, open_gate};
+use crate::archive;
+use crate::generator::{Kind, open_gate};
 use crate::plain;
 use crate::report::{Report, Target};
 use crate::service::{Place, Service};
+use crate::text::flood_totals;
 use crate::viewer::Viewer;
 use crate::{Scale, megabytes};
 
@@ -22,14 +25,42 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) -> anyhow::Result<()> 
     for _ in 0..scale.rounds {
         let plain = plain_rate(scale, expected.0)?;
         report.add(NAME, ("plain drain", "MB/s"), Target::None, plain);
-        let one = viewers_rate(scale, 1, &expected)?;
-        report.add(NAME, ("one viewer", "MB/s"), Target::None, one);
-        report.add(NAME, ("one viewer / plain drain", ""), Target::AtLeast(0.8), one / plain);
-        let ten = viewers_rate(scale, VIEWERS, &expected)?;
-        report.add(NAME, ("slowest of ten viewers", "MB/s"), Target::None, ten);
-        report.add(NAME, ("ten viewers / plain drain", ""), Target::AtLeast(0.5), ten / plain);
+        let one = viewers(scale, 1, &expected)?;
+        let ratio = one.rate / plain;
+        report.add(NAME, ("one viewer", "MB/s"), Target::None, one.rate);
+        report.add(NAME, ("one viewer / plain drain", ""), Target::AtLeast(0.8), ratio);
+        one.tell("one viewer", report);
+        let ten = viewers(scale, VIEWERS, &expected)?;
+        let ratio = ten.rate / plain;
+        report.add(NAME, ("slowest of ten viewers", "MB/s"), Target::None, ten.rate);
+        report.add(NAME, ("ten viewers / plain drain", ""), Target::AtLeast(0.5), ratio);
+        ten.tell("ten viewers", report);
     }
     Ok(())
+}
+
+/// A flood that was watched and archived.
+struct Flooded {
+    /// MB/s of the slowest viewer: from the opening of the gate until it has the stream's end.
+    rate: f64,
+    /// Seconds from then until the recording was complete.
+    archived_after: f64,
+    /// Seconds on the processor for each GB: of the thread of the archive, of the thread of the screens, of
+    /// the service.
+    cpu: [f64; 3],
+}
+
+impl Flooded {
+    fn tell(&self, who: &str, report: &mut Report) {
+        let mut add = |name: &str, unit, sample| {
+            report.add(NAME, (&format!("{who}: {name}"), unit), Target::None, sample);
+        };
+        add("complete after the end", "s", self.archived_after);
+        let [archive, screens, all] = self.cpu;
+        add("CPU of the archive thread", "s/GB", archive);
+        add("CPU of the screen thread", "s/GB", screens);
+        add("CPU of the service", "s/GB", all);
+    }
 }
 
 fn plain_rate(scale: &Scale, expected_bytes: u64) -> anyhow::Result<f64> {
@@ -39,8 +70,7 @@ fn plain_rate(scale: &Scale, expected_bytes: u64) -> anyhow::Result<f64> {
     Ok(megabytes(bytes) / took.as_secs_f64())
 }
 
-/// MB/s of the slowest viewer: from the opening of the gate until it has the stream's end.
-fn viewers_rate(scale: &Scale, count: usize, expected: &(u64, String)) -> anyhow::Result<f64> {
+fn viewers(scale: &Scale, count: usize, expected: &(u64, String)) -> anyhow::Result<Flooded> {
     let place = Place::new()?;
     let service = Service::start(&place)?;
     let gate = place.gate()?;
@@ -53,20 +83,32 @@ fn viewers_rate(scale: &Scale, count: usize, expected: &(u64, String)) -> anyhow
     }
     let held = open_gate(&gate)?;
     let began = Instant::now();
-    let mut slowest = 0.0_f64;
+    let mut ended = began;
     for viewer in viewers {
         let events = viewer.join().map_err(|_| anyhow::anyhow!("a viewer panicked"))??;
         events.check()?;
         let seen = events.only_stream()?;
         ensure!(seen == *expected, "the viewer has {seen:?}, written was {expected:?}");
         let exit_at = events.exit_at.context("no end of the stream")?;
-        slowest = slowest.max(exit_at.duration_since(began).as_secs_f64());
+        ended = ended.max(exit_at);
     }
     drop(held);
-    Ok(megabytes(expected.0) / slowest)
+    archive::complete(&service, "flood", 1)?;
+    let archived_after = ended.elapsed().as_secs_f64();
+    let gigabytes = megabytes(expected.0) / 1e3;
+    let process = service.process();
+    let cpu = |name| anyhow::Ok(process.cpu(name)?.as_secs_f64() / gigabytes);
+    let cpu = [cpu("archive-")?, cpu("screens-")?, cpu("")?];
+    let row = archive::recording(&service, "flood")?;
+    ensure!(
+        row["byteCount"] == expected.0 && row["sha256"] == expected.1,
+        "written was {expected:?}, the recording is {row}"
+    );
+    let rate = megabytes(expected.0) / ended.duration_since(began).as_secs_f64();
+    Ok(Flooded { rate, archived_after, cpu })
 }
 
 /// The flood of this scenario once, with one viewer, for a profiler.
 pub(crate) fn once(scale: &Scale) -> anyhow::Result<f64> {
-    viewers_rate(scale, 1, &generator::flood_totals(scale.flood_bytes))
+    Ok(viewers(scale, 1, &flood_totals(scale.flood_bytes))?.rate)
 }

@@ -4,10 +4,10 @@
 //! compares their ids, decodes the payloads and hashes them (inside the measured time).
 
 use std::collections::HashMap;
-use std::io::{BufRead as _, Read as _, Write as _};
+use std::io::{BufRead as _, Read as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail, ensure};
 use base64::Engine as _;
@@ -17,14 +17,13 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::chunked::Chunked;
-use crate::generator::hex;
+use crate::http;
+use crate::text::hex;
 
 /// The fastest decoder there is, as a browser has it.
 static BASE64: LazyLock<Simd> = LazyLock::new(|| Simd::standard(PAD));
 /// What one read takes.
 const READ_BYTES: usize = 256 * 1024;
-/// Silence after which a viewer gives up; the service sends a comment every 15 s.
-const SILENCE: Duration = Duration::from_secs(60);
 /// The number of an entry within its epoch.
 const NUMBER_MASK: u64 = 0xffff_ffff;
 /// Everything but the payload of an event fits into this.
@@ -32,24 +31,9 @@ const HEAD_BYTES: usize = 600;
 
 /// Opens a stream: the connection behind the head of the answer, and what came with it.
 pub(crate) fn connect(address: SocketAddr, path: &str) -> anyhow::Result<(TcpStream, Vec<u8>)> {
-    let mut connection = TcpStream::connect(address)?;
-    connection.set_nodelay(true)?;
-    connection.set_read_timeout(Some(SILENCE))?;
-    connection
-        .write_all(format!("GET /api/v1{path} HTTP/1.1\r\nHost: bench\r\n\r\n").as_bytes())?;
-    let mut received = Vec::new();
-    let mut part = [0; 4096];
-    loop {
-        let count = connection.read(&mut part)?;
-        ensure!(count > 0, "the answer ends in its head");
-        received.extend_from_slice(&part[..count]);
-        let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
-        let head = String::from_utf8_lossy(&received[..end]).to_ascii_lowercase();
-        ensure!(head.starts_with("http/1.1 200"), "the stream was answered with {head}");
-        ensure!(head.contains("transfer-encoding: chunked"), "the stream is not chunked: {head}");
-        received.drain(..end + 4);
-        return Ok((connection, received));
-    }
+    let answer = http::ask(address, path)?;
+    ensure!(answer.length.is_none(), "the stream is not chunked");
+    Ok((answer.connection, answer.received))
 }
 
 /// A connected viewer.
