@@ -54,7 +54,7 @@ async fn check_screens(api: &Api, run: &str, chunks: &[Value]) {
             moments.push(format!("atMs={}&", chunk["atMs"]));
         }
         if is_last {
-            moments.extend(["".to_owned(), "atMs=1e15&".to_owned()]);
+            moments.extend([String::new(), "atMs=1e15&".to_owned()]);
         }
         for moment in moments {
             let screen = get(api, &format!("{base}?{moment}format=json")).await;
