@@ -45,7 +45,10 @@ fn going(mark: &str) -> Vec<Value> {
         pty("ticker", &ticking("ticker", 1_000_000, 5)),
         pipe("flow", &two_pipes(1_000_000)),
         // Two megabytes a second.
-        pty("flood", "perl -e '$|=1; while (1) { print \"a line of many\\n\" x 1400; select undef, undef, undef, 0.01 }'"),
+        pty(
+            "flood",
+            "perl -e '$|=1; while (1) { print \"a line of many\\n\" x 1400; select undef, undef, undef, 0.01 }'",
+        ),
     ];
     let mut all = ending(mark);
     all.extend(nodes.map(|node| with_mark(node, mark)));
@@ -68,11 +71,8 @@ async fn check(service: &Service, run: &str, seen: &Collected) {
 
 /// Runs nodes until the service dies at this point, and looks at what there is after a restart.
 async fn dies_at(point: &str, nodes: fn(&str) -> Vec<Value>) {
-    let mut service = Service::builder()
-        .config(ARCHIVES_AT_ONCE)
-        .env("RUNCAST_FAIL_POINT", point)
-        .start()
-        .await;
+    let mut service =
+        Service::builder().config(ARCHIVES_AT_ONCE).env("RUNCAST_FAIL_POINT", point).start().await;
     let mark = format!("{point}-{}", std::process::id());
     let run = service.api().submit(&run_of(nodes(&mark))).await;
     let watching = watch(&service, &run).await;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -31,6 +32,10 @@ use crate::run_view::RecordingCounts;
 const READ_BYTES: usize = 512 * 1024;
 /// How long it waits for more when something has come: nobody waits for it.
 const LINGER: Duration = Duration::from_millis(20);
+/// Segments of a flush that are written at the same time.
+const PUTS_AT_ONCE: usize = 8;
+/// Recordings that get their final state at the same time; each holds about two frames.
+const ENDINGS_AT_ONCE: usize = 4;
 /// The first wait after a failed write; it doubles …
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 /// … up to this.
@@ -262,18 +267,19 @@ impl Archivist {
     async fn flush(&self, work: &mut Work) -> Result<(), ExitStatus> {
         let started = Instant::now();
         let mut batch = ArchiveBatch { through: work.cursor, ..ArchiveBatch::default() };
-        let mut encoded_bytes = 0;
+        let mut encoded = Vec::new();
         for (key, stream) in &mut work.streams {
             if !std::mem::take(&mut stream.has_changed) {
                 continue;
             }
-            if let Some(segment) = stream.encoder.cut() {
-                encoded_bytes += segment.bytes.len() as u64;
-                batch.segments.push(self.put(key, segment).await?);
-            }
+            encoded.extend(stream.encoder.cut().map(|segment| (key, segment)));
             stream.describe(self.epoch);
             batch.recordings.push(stream.recording.clone());
         }
+        let encoded_bytes: u64 =
+            encoded.iter().map(|(_, segment)| segment.bytes.len() as u64).sum();
+        let puts = encoded.into_iter().map(|(key, segment)| self.put(key, segment));
+        batch.segments = stream::iter(puts).buffered(PUTS_AT_ONCE).try_collect().await?;
         fail_point("archive.objects_written");
         let rows = self.archive.recordings();
         self.retried(async || rows.archive(&self.run, self.epoch, batch.clone()).await).await?;
@@ -310,11 +316,15 @@ impl Archivist {
             stream.recording.state == RecordingState::Live
                 && stream.encoder.state().exit().is_some()
         };
+        let endings = work.streams.values_mut().filter(ended).map(|stream| self.finalise(stream));
+        // Most of it is waiting for the disk.
+        let mut endings = stream::iter(endings).buffer_unordered(ENDINGS_AT_ONCE);
         let mut changed = false;
-        for stream in work.streams.values_mut().filter(ended) {
-            self.finalise(stream).await?;
+        while let Some(ended) = endings.next().await {
+            ended?;
             changed = true;
         }
+        drop(endings);
         if changed {
             self.show_counts(work);
         }

@@ -132,6 +132,10 @@ impl RunManager {
     fn take_over(&mut self, run: RunKey, seen: Epoch, cause: FailureKind, ctx: &mut Context<Self>) {
         let service = self.service.clone();
         let taking = async move {
+            if cause == FailureKind::Internal {
+                // What broke it may break it again at once.
+                tokio::time::sleep(POLL).await;
+            }
             loop {
                 let taken =
                     service.store.take_over(&run, seen, &service.instance, service.lease).await;

@@ -102,12 +102,7 @@ pub(crate) async fn recording(api: &Api, run: &str, node: &str, stream: &str) ->
 }
 
 /// Waits until the run has ended and so many recordings, all that it has, have their final state.
-pub(crate) async fn wait_final(
-    api: &Api,
-    run: &str,
-    count: usize,
-    within: Duration,
-) -> Vec<Value> {
+pub(crate) async fn wait_final(api: &Api, run: &str, count: usize, within: Duration) -> Vec<Value> {
     wait_for("every recording is final", within, async || {
         let view = api.run(run).await;
         let is_final = super::api::is_terminal(&view["status"]) && view["recordings"]["live"] == 0;
@@ -131,7 +126,11 @@ pub(crate) async fn assert_finalised(api: &Api, run: &str, whole: &Collected) {
         let stream = whole.stream(text("nodeRef"), text("stream"));
         let exit = stream.exit.as_ref().expect("an exit");
         if exit["complete"] == true {
-            assert_eq!((&row["state"], &row["reason"]), (&"complete".into(), &Value::Null), "{row}");
+            assert_eq!(
+                (&row["state"], &row["reason"]),
+                (&"complete".into(), &Value::Null),
+                "{row}"
+            );
         } else {
             assert_eq!((text("state"), text("reason")), ("incomplete", "lost"), "{row}");
         }
