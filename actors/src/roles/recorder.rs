@@ -59,14 +59,14 @@ impl Recorder {
                 }
                 Err(error) => return ExitStatus::failed(error),
             };
-            let Some(through) = page.entries.last().map(|entry| entry.seq) else {
+            if page.entries.is_empty() && cursor <= *self.recorded.borrow() {
                 wake.changed().await;
                 continue;
-            };
+            }
+            cursor = page.entries.last().map_or(cursor, |entry| entry.seq);
             let rows =
                 page.entries.into_iter().filter(|entry| !matches!(entry.body, Body::Terminal(_)));
             gathered.extend(rows);
-            cursor = through;
             let caught_up = cursor >= page.tail;
             let due = written_at.elapsed() >= CHECKPOINT_EVERY;
             if gathered.is_empty() && !due && !caught_up {
@@ -79,7 +79,7 @@ impl Recorder {
                     () = tokio::time::sleep_until(written_at + CHECKPOINT_EVERY) => {}
                 }
             }
-            if let Err(status) = self.write(&mut gathered, through).await {
+            if let Err(status) = self.write(&mut gathered, cursor).await {
                 return status;
             }
             written_at = tokio::time::Instant::now();
