@@ -26,7 +26,7 @@ hot_and_cold!(
     p5_joining_behind_much_output_is_quick,
 );
 
-/// How often somebody joins.
+/// How often somebody joins where the log is hot; where it is cold, half as often.
 const JOINS: u64 = 200;
 /// How many do so at one time.
 const AT_ONCE: usize = 6;
@@ -210,7 +210,8 @@ async fn p5_joining_in_the_middle_shows_what_everybody_sees(keeping: Keeping) {
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut random = StdRng::seed_from_u64(5);
     let mut joins = Vec::new();
-    for _ in 0..JOINS {
+    let joins_wanted = if service.is_cold() { JOINS / 2 } else { JOINS };
+    for _ in 0..joins_wanted {
         let place = places.clone().acquire_owned().await.expect("never closed");
         let scrollback = [0, 0, 10, 200][random.random_range(0..4)];
         let follow = random.random_range(0..150);
@@ -267,8 +268,8 @@ async fn p5_joining_in_the_middle_shows_what_everybody_sees(keeping: Keeping) {
         latencies[latencies.len() / 2],
         latencies[latencies.len() - 1],
     );
-    assert!(joined.len() as u64 >= JOINS * 9 / 10, "{} joins", joined.len());
-    assert!(places.len() > 50, "the joins are spread: {}", places.len());
+    assert!(joined.len() as u64 >= joins_wanted * 9 / 10, "{} joins", joined.len());
+    assert!(places.len() as u64 > joins_wanted / 4, "the joins are spread: {}", places.len());
     assert!(in_alternate > 20 && in_alternate < joined.len() - 10, "{in_alternate}");
     let some_above = joined.iter().any(|(join, _)| join.lines_above > 0);
     assert!(some_above, "the primary screen has scrolled");
