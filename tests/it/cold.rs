@@ -22,8 +22,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// How much more memory a service may have for having replayed a run: what it keeps of runs and of the
 /// archive, the pieces that it puts together at one time, and what the allocator holds back of them …
 const MAX_GROWTH_BYTES: u64 = 96 * 1024 * 1024;
-/// … which is more where these are full of chunks, and still less than half of a million chunks.
-const MAX_GROWTH_BYTES_OF_SOAK: u64 = 192 * 1024 * 1024;
+/// … which is more for a million tiny chunks, whose pieces are the largest in memory.
+const MAX_GROWTH_BYTES_OF_SOAK: u64 = 256 * 1024 * 1024;
 
 /// Writes every string of up to five pieces of CR, LF, text and bytes that are no text to one stream,
 /// each piece as a chunk of its own, and tells the other stream about it in between.
