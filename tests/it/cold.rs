@@ -25,8 +25,8 @@ const MAX_GROWTH_BYTES: u64 = 96 * 1024 * 1024;
 /// … which is more for a million tiny chunks, whose pieces are the largest in memory.
 const MAX_GROWTH_BYTES_OF_SOAK: u64 = 256 * 1024 * 1024;
 
-/// Writes every string of up to five pieces of CR, LF, text and bytes that are no text to one stream,
-/// each piece as a chunk of its own, and tells the other stream about it in between.
+/// Writes CR, LF, text and bytes that are no text in a mixed order to one stream, each by itself with a
+/// pause, and every third time to the other stream too.
 const LINE_ENDS: &str = r#"
     use bytes; my @pieces = ("\r", "\n", "x", "\xff", "\xe2\x82", "\xac");
     my $state = 7;
