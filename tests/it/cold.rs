@@ -19,12 +19,14 @@ use crate::support::sse::Message;
 
 /// How long anything of these tests may take.
 const LIMIT: Duration = Duration::from_secs(120);
-/// How much more memory a service may have for having replayed a run, however long that is: what it
-/// keeps of runs and of the archive, and the pieces that it puts together at one time.
-const MAX_GROWTH_BYTES: u64 = 128 * 1024 * 1024;
+/// How much more memory a service may have for having replayed a run: what it keeps of runs and of the
+/// archive, the pieces that it puts together at one time, and what the allocator holds back of them …
+const MAX_GROWTH_BYTES: u64 = 96 * 1024 * 1024;
+/// … which is more for a million tiny chunks, whose pieces are the largest in memory.
+const MAX_GROWTH_BYTES_OF_SOAK: u64 = 256 * 1024 * 1024;
 
-/// Writes every string of up to five pieces of CR, LF, text and bytes that are no text to one stream,
-/// each piece as a chunk of its own, and tells the other stream about it in between.
+/// Writes CR, LF, text and bytes that are no text in a mixed order to one stream, each by itself with a
+/// pause, and every third time to the other stream too.
 const LINE_ENDS: &str = r#"
     use bytes; my @pieces = ("\r", "\n", "x", "\xff", "\xe2\x82", "\xac");
     my $state = 7;
@@ -369,7 +371,8 @@ async fn assert_replays_in_bounded_memory(what: &str, run: &Value, at_least: usi
         kib(before),
         kib(most),
     );
-    assert!(most - before < MAX_GROWTH_BYTES, "{} KiB more", kib(most - before));
+    let allowed = if is_soak() { MAX_GROWTH_BYTES_OF_SOAK } else { MAX_GROWTH_BYTES };
+    assert!(most - before < allowed, "{} KiB more", kib(most - before));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
