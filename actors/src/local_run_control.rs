@@ -127,9 +127,13 @@ impl RunControl for LocalRunControl {
         if !stored.view.status.is_terminal() || stored.view.recordings.live > 0 || held {
             return Err(ControlError::StillRunning);
         }
-        // The rows go last: if this is cut off, the run is still listed and can be purged again.
+        // The rows go last: if this is cut off, the run is still listed and can be purged again. That its
+        // recordings go is noted first: who reads them at this moment is told so, not that they are lost.
         self.service.runner.remove_directory(run).await;
-        let objects = self.service.history.archive().objects();
+        let archive = self.service.history.archive();
+        archive.recordings().expire(run).await?;
+        self.service.history.forget(run);
+        let objects = archive.objects();
         objects.remove_all(&ObjectKey::run_prefix(run)).await?;
         fail_point("purge.objects_removed");
         self.service.log.remove(run).await?;

@@ -1,16 +1,15 @@
 //! A disk that is full, a log that is damaged, a database that is locked: told, survived, nothing silent.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection};
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::support::api::{Api, RUN_LIMIT};
 use crate::support::collect::{Collected, Logged};
 use crate::support::deadline::wait_for;
+use crate::support::disk::SmallDisk;
 use crate::support::programs::{pty, run_of, ticking};
 use crate::support::service::Service;
 
@@ -20,63 +19,11 @@ async fn ready(api: &Api) -> Value {
     api.try_get("/readyz").await.expect("an answer").json()
 }
 
-/// A small disk of its own.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    fn mount(mib: u64) -> Self {
-        let place = TempDir::with_prefix("runcast-disk-").expect("a directory");
-        let size = format!("size={mib}m");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(place.path())
-            .output();
-        let mounted = mounted.expect("mount(8) is there");
-        assert!(
-            mounted.status.success(),
-            "this test mounts a small tmpfs and needs the right to: {}",
-            String::from_utf8_lossy(&mounted.stderr)
-        );
-        Self(place)
-    }
-
-    fn free_bytes(&self) -> u64 {
-        let stat = rustix::fs::statvfs(self.0.path()).expect("the state of the disk");
-        stat.f_bavail * stat.f_frsize
-    }
-
-    fn ballast(&self) -> PathBuf {
-        self.0.path().join("ballast")
-    }
-
-    /// Takes room until only so much is free.
-    fn leave_free(&self, bytes: u64) {
-        let file = std::fs::File::create(self.ballast()).expect("the ballast");
-        let mut take = self.free_bytes().saturating_sub(bytes);
-        let all = rustix::fs::FallocateFlags::empty();
-        // Others write too, so there may be less room than there was a moment before.
-        while let Err(error) = rustix::fs::fallocate(&file, all, 0, take) {
-            assert_eq!(error, rustix::io::Errno::NOSPC, "the ballast");
-            take = take.saturating_sub(16 * 1024);
-        }
-    }
-
-    fn give_back(&self) {
-        std::fs::remove_file(self.ballast()).expect("the ballast was there");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
 #[tokio::test]
 async fn p2_a_full_disk_pauses_the_terminals_and_loses_nothing() {
     let disk = SmallDisk::mount(400);
     let config = format!("[log]\nmin_free_bytes = {}", 64 * MIB);
-    let data_dir = disk.0.path().join("data");
+    let data_dir = disk.path().join("data");
     let service = Service::builder().config(&config).data_dir(&data_dir).start().await;
     let api = service.api();
     let count = 3000;
@@ -119,7 +66,7 @@ async fn p2_a_disk_without_a_byte_stops_nothing_for_good() {
     let disk = SmallDisk::mount(400);
     // The limit is far below one block of the log, so it is met only by failed writes.
     let config = format!("[log]\nmin_free_bytes = {MIB}");
-    let data_dir = disk.0.path().join("data");
+    let data_dir = disk.path().join("data");
     let service = Service::builder().config(&config).data_dir(&data_dir).start().await;
     let api = service.api();
     let count = 3000;

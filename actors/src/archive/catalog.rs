@@ -56,6 +56,18 @@ impl Catalogs {
         if let Some(known) = self.find(&key, after, upto) {
             return Ok(known);
         }
+        self.look_up(rows, run, stream, after).await
+    }
+
+    /// The frames that end after `after` as the rows tell at this moment.
+    pub(super) async fn look_up(
+        &self,
+        rows: &dyn RecordingStore,
+        run: &RunKey,
+        stream: Option<&StreamKey>,
+        after: Seq,
+    ) -> Result<Arc<Catalog>, StoreError> {
+        let key = (run.clone(), stream.cloned());
         let (archived, segments) = rows.segments(run, stream, after, SEGMENTS).await?;
         let catalog = Arc::new(Catalog::of(after, archived, &segments));
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -118,13 +118,12 @@ impl Archive {
             match self.merge(&catalog, after, upto, limit, &missing).await? {
                 Merged::Done(archived) => return Ok(archived),
                 Merged::Missing(frame, error) => {
-                    // It may have been superseded since the rows were read.
+                    // It may have been superseded since the rows were read; what is remembered of them
+                    // does not count, as another reader may just have put back what it read before.
                     self.catalogs.forget(run);
                     let key = (frame.object.clone(), frame.info.offset);
-                    let again = self
-                        .catalogs
-                        .get(self.recordings.as_ref(), run, stream, after, upto)
-                        .await?;
+                    let rows = self.recordings.as_ref();
+                    let again = self.catalogs.look_up(rows, run, stream, after).await?;
                     let still_there = again.frames.iter().any(|other| {
                         other.object == frame.object && other.info.offset == frame.info.offset
                     });

@@ -224,11 +224,33 @@ impl KeyframeLibrary {
         for _ in 1..TRIES {
             match self.history.archive().objects().put(&key, object.clone()).await {
                 Err(error) if error.is_passing() => tokio::time::sleep(pause).await,
-                done => return done,
+                Err(error) => return Err(error),
+                Ok(()) => return self.delete_if_gone(run, stream, &key).await,
             }
             pause *= 2;
         }
-        self.history.archive().objects().put(&key, object).await
+        self.history.archive().objects().put(&key, object).await?;
+        self.delete_if_gone(run, stream, &key).await
+    }
+
+    /// Who removes a recording notes it before it deletes the objects: an object that comes later is left
+    /// over, and whoever put it there finds the note.
+    async fn delete_if_gone(
+        &self,
+        run: &RunKey,
+        stream: &StreamKey,
+        key: &ObjectKey,
+    ) -> Result<(), ObjectError> {
+        let archive = self.history.archive();
+        let is_gone = match self.history.run(run).await {
+            Ok(Some(stored)) if !stored.purged => {
+                let row = archive.recordings().recording(run, stream).await;
+                row.is_ok_and(|row| row.is_some_and(|row| row.purged_at.is_some()))
+            }
+            Ok(_) => true,
+            Err(_) => false,
+        };
+        if is_gone { archive.objects().delete(key).await } else { Ok(()) }
     }
 
     fn cached(&self, run: &RunKey, stream: &StreamKey) -> Option<KeyframeList> {

@@ -332,19 +332,12 @@ impl Source {
                     return Err(Passing::new("the credential has expired"));
                 }
                 () = tokio::time::sleep_until(self.ends_at) => return Ok(Some(Part::ComeBack(None))),
-                frames = following.viewer.next(PULL_BYTES) => frames.map_err(|error| history(&error))?,
-                () = tokio::time::sleep_until(quiet_until) => {
-                    let cursor = following.viewer.cursor();
-                    let part = if cursor > following.told {
-                        following.told = cursor;
-                        Part::Cursor(cursor)
-                    } else {
-                        Part::Silence
-                    };
-                    self.state = State::Follow(following);
-                    return Ok(Some(part));
+                frames = following.viewer.next(PULL_BYTES) => {
+                    Some(frames.map_err(|error| history(&error))?)
                 }
+                () = tokio::time::sleep_until(quiet_until) => None,
             };
+            let Some(frames) = frames else { return self.keep_alive(following).await.map(Some) };
             let end = frames.iter().position(|frame| self.ends_with(frame));
             let wanted = &frames[..end.map_or(frames.len(), |place| place + 1)];
             following.end_seen = end.map(|place| frames[place].seq);
@@ -363,6 +356,22 @@ impl Source {
                 return Ok(Some(Part::Cursor(cursor)));
             }
         }
+    }
+
+    async fn keep_alive(&mut self, mut following: Box<Following>) -> Result<Part, Passing> {
+        // Of a run that was purged nothing will ever come again.
+        if self.api.history.live().get(&self.run).is_none() {
+            self.view().await?;
+        }
+        let cursor = following.viewer.cursor();
+        let part = if cursor > following.told {
+            following.told = cursor;
+            Part::Cursor(cursor)
+        } else {
+            Part::Silence
+        };
+        self.state = State::Follow(following);
+        Ok(part)
     }
 
     fn ends_with(&self, frame: &Frame) -> bool {

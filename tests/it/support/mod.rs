@@ -5,6 +5,7 @@ pub(crate) mod api;
 pub(crate) mod archive;
 pub(crate) mod collect;
 pub(crate) mod deadline;
+pub(crate) mod disk;
 pub(crate) mod processes;
 pub(crate) mod programs;
 pub(crate) mod service;
