@@ -31,6 +31,8 @@ impl Entry {
     /// What it is charged in memory: payload and an allowance for the rest.
     pub fn memory_cost(&self) -> usize {
         const STRUCT_COST: usize = 256;
+        // Behind an `Arc`, with the allocation of its payload.
+        const _: () = assert!(size_of::<Entry>() <= STRUCT_COST - 64);
         const VIEW_COST: usize = 1024;
         match &self.body {
             Body::Status(change) => {
@@ -73,13 +75,13 @@ pub(crate) fn json_cost(value: &Value) -> usize {
 }
 
 /// What an entry says.
-#[expect(clippy::large_enum_variant, reason = "entries are shared behind an Arc")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Body {
-    /// The run or one of its nodes changed its status or progress.
-    Status(StatusChange),
+    /// The run or one of its nodes changed its status or progress. Boxed, as it is several times as large as
+    /// a chunk, of which there are many more.
+    Status(Box<StatusChange>),
     /// Something worth telling happened.
-    Trace(TraceEvent),
+    Trace(Box<TraceEvent>),
     /// A piece of a node's console.
     Terminal(Chunk),
 }

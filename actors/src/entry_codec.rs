@@ -96,8 +96,8 @@ pub fn decode(seq: Seq, encoded: &Bytes) -> Result<Entry, EntryDecodeError> {
         return Err(EntryDecodeError::TooShort(encoded.len()));
     };
     let body = match encoded[1] {
-        KIND_STATUS => Body::Status(serde_json::from_slice::<StatusChange>(head)?),
-        KIND_TRACE => Body::Trace(serde_json::from_slice::<TraceEvent>(head)?),
+        KIND_STATUS => Body::Status(serde_json::from_slice::<Box<StatusChange>>(head)?),
+        KIND_TRACE => Body::Trace(serde_json::from_slice::<Box<TraceEvent>>(head)?),
         KIND_TERMINAL => {
             let head = serde_json::from_slice::<ChunkHead>(head)?;
             Body::Terminal(chunk(head, encoded.slice(FIXED_LEN + head_len..)))

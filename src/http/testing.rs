@@ -80,7 +80,7 @@ pub(crate) fn exit_entry(seq: u64, node: &str, index: u64, complete: bool) -> En
 }
 
 pub(crate) fn trace_entry(seq: u64, level: Level) -> Entry {
-    let body = Body::Trace(TraceEvent {
+    let body = Body::Trace(Box::new(TraceEvent {
         node_ref: Some("n".parse().expect("a valid name")),
         kind: TraceKind::NodeFailed,
         level,
@@ -89,7 +89,7 @@ pub(crate) fn trace_entry(seq: u64, level: Level) -> Entry {
         output_summary: Some("last words".into()),
         data: Some(json!({ "a": 1 })),
         timestamp: Timestamp(0),
-    });
+    }));
     Entry { seq: Seq(seq), body }
 }
 

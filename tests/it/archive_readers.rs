@@ -117,9 +117,7 @@ async fn read_everything(api: Api, run: String, mut stop: tokio::sync::watch::Re
 /// Readers of everything of a run while something is done to it.
 async fn while_reading(service: &Service, run: &str, act: impl AsyncFnOnce()) {
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let reader = || {
-        tokio::spawn(read_everything(service.api(), run.to_owned(), stopped.clone()))
-    };
+    let reader = || tokio::spawn(read_everything(service.api(), run.to_owned(), stopped.clone()));
     let readers = [reader(), reader()];
     // A viewer that does not read now.
     let mut slow = service.api().stream(run).open_raw(4096).await;

@@ -91,9 +91,9 @@ impl Sequencer {
                 if let Some(node) = &mut change.node {
                     node.totals = self.totals(&node.node_ref);
                 }
-                Body::Status(*change)
+                Body::Status(change)
             }
-            DraftBody::Trace(trace) => Body::Trace(*trace),
+            DraftBody::Trace(trace) => Body::Trace(trace),
             DraftBody::Chunk(chunk) => Body::Terminal(self.place(chunk)),
         };
         Entry { seq, body }

@@ -65,7 +65,7 @@ mod tests {
             data: continues.map(|seq| json!({ "continuesSeq": seq })),
             timestamp: Timestamp(0),
         };
-        Arc::new(Entry { seq: Seq::new(Epoch(epoch), number), body: Body::Trace(trace) })
+        Arc::new(Entry { seq: Seq::new(Epoch(epoch), number), body: Body::Trace(Box::new(trace)) })
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn any_body() -> impl Strategy<Value = Body> {
             })
         });
     let trace = (any::<String>(), any::<u16>()).prop_map(|(message, millis)| {
-        Body::Trace(TraceEvent {
+        Body::Trace(Box::new(TraceEvent {
             node_ref: None,
             kind: TraceKind::NodeProgress,
             level: Level::Info,
@@ -55,7 +55,7 @@ fn any_body() -> impl Strategy<Value = Body> {
             output_summary: None,
             data: Some(json!({ "percent": millis })),
             timestamp: Timestamp(1_795_000_000_000_000 + i64::from(millis) * 1000),
-        })
+        }))
     });
     prop_oneof![5 => terminal, 1 => trace]
 }

@@ -89,7 +89,7 @@ fn status(seq: Seq, stored: &StoredRun, run: RunStatus, node: NodeStatus) -> Arc
     });
     Arc::new(Entry {
         seq,
-        body: Body::Status(StatusChange { run: view, node: Some(node_view), process }),
+        body: Body::Status(Box::new(StatusChange { run: view, node: Some(node_view), process })),
     })
 }
 
@@ -101,7 +101,7 @@ pub(super) fn ended(seq: Seq, stored: &StoredRun) -> Arc<Entry> {
 fn trace(seq: Seq, kind: TraceKind, level: Level, node_ref: Option<&str>) -> Arc<Entry> {
     Arc::new(Entry {
         seq,
-        body: Body::Trace(TraceEvent {
+        body: Body::Trace(Box::new(TraceEvent {
             node_ref: node_ref.map(name),
             kind,
             level,
@@ -110,7 +110,7 @@ fn trace(seq: Seq, kind: TraceKind, level: Level, node_ref: Option<&str>) -> Arc
             output_summary: Some("last\nlines".into()),
             data: Some(json!({"n": seq.0, "deep": {"list": [1, 2.5, null]}})),
             timestamp: Timestamp(1_795_000_000_002_000),
-        }),
+        })),
     })
 }
 

@@ -337,7 +337,7 @@ impl Story {
 
     pub(super) fn traces(&self) -> impl DoubleEndedIterator<Item = &TraceEvent> {
         self.0.iter().filter_map(|entry| match &entry.body {
-            Body::Trace(trace) => Some(trace),
+            Body::Trace(trace) => Some(trace.as_ref()),
             _ => None,
         })
     }
