@@ -16,7 +16,7 @@ use crate::service::{Place, Service};
 /// Makes the log empty as soon as everything is archived and recorded.
 pub(crate) const NOTHING_HOT: (&str, &str) = ("RUNCAST__RETENTION__HOT_MIN_SECS", "0");
 /// How long the archive may take.
-const WITHIN: Duration = Duration::from_secs(240);
+const WITHIN: Duration = Duration::from_secs(400);
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(5);
 

@@ -6,7 +6,8 @@
 //! a check fails: a hash, a gap, a byte that is missing. A figure that is not reached is only said.
 //!
 //! Environment: `FULL=1` takes the large sizes, `ROUNDS` says how often, `MEGABYTES` how much one flood is,
-//! `STAMPS` how many lines are timed, `RUNCAST_BIN` which other build is measured, for a comparison.
+//! `STAMPS` how many lines are timed, `SEEK_MEGABYTES` how long the recording is that is sought in, `CHUNKS`
+//! how many a run of tiny ones has, `RUNCAST_BIN` which other build is measured, for a comparison.
 
 #![expect(
     clippy::cast_precision_loss,
@@ -83,8 +84,8 @@ impl Scale {
             busy_secs: sized(6, 20),
             crowd_secs: sized(6, 20),
             recovery_bytes: sized(100, 400) * 1_000_000,
-            seek_bytes: sized(200, 1000) * 1_000_000,
-            many_chunks: sized(200_000, 1_000_000),
+            seek_bytes: number("SEEK_MEGABYTES", sized(200, 1000))? * 1_000_000,
+            many_chunks: number("CHUNKS", sized(200_000, 1_000_000))?,
         })
     }
 }

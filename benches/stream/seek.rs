@@ -30,6 +30,9 @@ const AGAIN: u32 = 3;
 /// The lines of one answer, at most.
 const MAX_LINES: u64 = 1000;
 
+/// What is kept of the end of a cast.
+const TAIL_BYTES: usize = 1024;
+
 /// The recording that is asked.
 struct Subject {
     bytes: u64,
@@ -52,7 +55,18 @@ const QUESTIONS: [(&str, Question, Target); 5] = [
         |service, _| Ok(millis(json(service.address(), &format!("{NODE}/index"))?.1)),
         Target::None,
     ),
-    ("first hit of a search", |service, subject| Ok(search(service, subject)?.0), Target::None),
+    ("first hit of a search", search, Target::None),
+];
+
+/// Everything of a recording in some form.
+type Export = fn(&Service, &Subject) -> anyhow::Result<()>;
+
+const EXPORTS: [(&str, Export); 5] = [
+    ("whole search", |service, subject| search(service, subject).map(|_| ())),
+    ("raw export", export_raw),
+    ("cast export", export_cast),
+    ("lines as text", export_text),
+    ("replay over SSE", replay),
 ];
 
 /// Records, waits until nothing of it is hot, and asks.
@@ -68,14 +82,7 @@ pub(crate) fn measure(scale: &Scale, report: &mut Report) -> anyhow::Result<()> 
             report.add(NAME, (&format!("{name}, again"), "ms"), target, took);
         }
     }
-    let exports: [(&str, fn(&Service, &Subject) -> anyhow::Result<()>); 5] = [
-        ("whole search", |service, subject| search(service, subject).map(|_| ())),
-        ("raw export", export_raw),
-        ("cast export", export_cast),
-        ("replay over SSE", replay),
-        ("lines as text", export_text),
-    ];
-    for (name, export) in exports {
+    for (name, export) in EXPORTS {
         service = archive::restart_cold(&place, service)?;
         let began = Instant::now();
         let (took, growth) = service.process().growth_kib(|| {
@@ -114,8 +121,8 @@ fn record(
     let late_ms = index["durationMs"].as_f64().context("a duration")? * 0.9;
     report.add(NAME, ("output", "MB"), Target::None, megabytes(bytes));
     report.add(NAME, ("recording", "MB"), Target::None, megabytes(recording));
-    report.add(NAME, ("keyframes", "MB"), Target::None, megabytes(keyframes));
-    report.add(NAME, ("keyframes", ""), Target::None, frames as f64);
+    report.add(NAME, ("keyframes, stored", "MB"), Target::None, megabytes(keyframes));
+    report.add(NAME, ("keyframes, count", ""), Target::None, frames as f64);
     Ok(Subject { bytes, sha256, late_ms, needle: needle(scale.seek_bytes) })
 }
 
@@ -139,14 +146,14 @@ fn last_lines(service: &Service, _: &Subject) -> anyhow::Result<f64> {
     Ok(millis(took))
 }
 
-/// How long the first hit took, in ms; the search goes on to its end.
-fn search(service: &Service, subject: &Subject) -> anyhow::Result<(f64, f64)> {
+/// How long the first hit took, in ms; the search goes on to the end of the recording.
+fn search(service: &Service, subject: &Subject) -> anyhow::Result<f64> {
     let (wanted, expected) = &subject.needle;
     let path = format!("{NODE}/lines?q={}&limit={MAX_LINES}", wanted.replace(' ', "%20"));
     let mut body = Vec::new();
     let mut first_hit = None;
     let began = Instant::now();
-    let downloaded = download(service.address(), &path, |part| {
+    download(service.address(), &path, |part| {
         body.extend_from_slice(part);
         if first_hit.is_none() && part.windows(7).any(|window| window == br#""line":"#) {
             first_hit = Some(began.elapsed());
@@ -155,7 +162,7 @@ fn search(service: &Service, subject: &Subject) -> anyhow::Result<(f64, f64)> {
     let answer: serde_json::Value = serde_json::from_slice(&body)?;
     let hits = answer["lines"].as_array().map_or(0, Vec::len) as u64;
     ensure!(hits == (*expected).min(MAX_LINES), "{hits} of {expected} lines were found");
-    Ok((millis(first_hit.context("no hit")?), millis(downloaded.took)))
+    Ok(millis(first_hit.context("no hit")?))
 }
 
 fn export_raw(service: &Service, subject: &Subject) -> anyhow::Result<()> {
@@ -187,9 +194,6 @@ fn export_cast(service: &Service, subject: &Subject) -> anyhow::Result<()> {
     );
     Ok(())
 }
-
-/// What is kept of the end of a cast.
-const TAIL_BYTES: usize = 1024;
 
 fn export_text(service: &Service, _: &Subject) -> anyhow::Result<()> {
     let mut lines = 0;
