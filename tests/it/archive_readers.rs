@@ -117,9 +117,7 @@ async fn read_everything(api: Api, run: String, mut stop: tokio::sync::watch::Re
 /// Readers of everything of a run while something is done to it.
 async fn while_reading(service: &Service, run: &str, act: impl AsyncFnOnce()) {
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let reader = || {
-        tokio::spawn(read_everything(service.api(), run.to_owned(), stopped.clone()))
-    };
+    let reader = || tokio::spawn(read_everything(service.api(), run.to_owned(), stopped.clone()));
     let readers = [reader(), reader()];
     // A viewer that does not read now.
     let mut slow = service.api().stream(run).open_raw(4096).await;
@@ -249,11 +247,9 @@ async fn retention_dies_at(point: &str) {
 }
 
 #[tokio::test]
-async fn retention_that_was_cut_off_before_the_objects_goes_on() {
-    retention_dies_at("retention.rows_expired").await;
-}
-
-#[tokio::test]
-async fn retention_that_was_cut_off_behind_the_objects_goes_on() {
-    retention_dies_at("retention.objects_removed").await;
+async fn retention_that_was_cut_off_goes_on() {
+    tokio::join!(
+        retention_dies_at("retention.rows_expired"),
+        retention_dies_at("retention.objects_removed"),
+    );
 }

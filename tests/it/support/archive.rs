@@ -102,12 +102,7 @@ pub(crate) async fn recording(api: &Api, run: &str, node: &str, stream: &str) ->
 }
 
 /// Waits until the run has ended and so many recordings, all that it has, have their final state.
-pub(crate) async fn wait_final(
-    api: &Api,
-    run: &str,
-    count: usize,
-    within: Duration,
-) -> Vec<Value> {
+pub(crate) async fn wait_final(api: &Api, run: &str, count: usize, within: Duration) -> Vec<Value> {
     wait_for("every recording is final", within, async || {
         let view = api.run(run).await;
         let is_final = super::api::is_terminal(&view["status"]) && view["recordings"]["live"] == 0;
@@ -131,7 +126,11 @@ pub(crate) async fn assert_finalised(api: &Api, run: &str, whole: &Collected) {
         let stream = whole.stream(text("nodeRef"), text("stream"));
         let exit = stream.exit.as_ref().expect("an exit");
         if exit["complete"] == true {
-            assert_eq!((&row["state"], &row["reason"]), (&"complete".into(), &Value::Null), "{row}");
+            assert_eq!(
+                (&row["state"], &row["reason"]),
+                (&"complete".into(), &Value::Null),
+                "{row}"
+            );
         } else {
             assert_eq!((text("state"), text("reason")), ("incomplete", "lost"), "{row}");
         }
@@ -148,7 +147,7 @@ pub(crate) async fn assert_finalised(api: &Api, run: &str, whole: &Collected) {
 /// stream, and nothing is half written. Every run must have ended.
 pub(crate) async fn assert_nothing_left_over(archive: &Path, database: &DatabaseConnection) {
     let mut told = String::new();
-    let tidy = wait_for("the archive is tidy", TIDY_LIMIT, async || {
+    let tidy = wait_for("the archive is tidy", 2 * TIDY_LIMIT, async || {
         let rows = segment_rows(database).await;
         let mut counting: BTreeMap<(String, StreamId), usize> = BTreeMap::new();
         for row in rows.iter().filter(|row| !row.is_superseded) {
@@ -171,6 +170,6 @@ pub(crate) async fn assert_nothing_left_over(archive: &Path, database: &Database
         );
         (left.is_empty() && is_single && superseded == 0 && unfinished == 0).then_some(())
     });
-    let is_tidy = tokio::time::timeout(TIDY_LIMIT - Duration::from_secs(1), tidy).await.is_ok();
+    let is_tidy = tokio::time::timeout(TIDY_LIMIT, tidy).await.is_ok();
     assert!(is_tidy, "{told}");
 }
