@@ -88,64 +88,36 @@ async fn dies_at(point: &str, nodes: fn(&str) -> Vec<Value>) {
     assert_nothing_left_over(&directory(&service), &database(&service).await).await;
 }
 
+// Most of their time is waiting, so several go on at once.
+
 #[tokio::test]
-async fn p6_it_dies_between_the_objects_of_a_flush() {
-    dies_at("archive.segment_written:8", going).await;
+async fn p6_it_dies_at_each_step_of_a_flush() {
+    tokio::join!(
+        dies_at("archive.segment_written:8", going),
+        dies_at("archive.objects_written:4", going),
+        dies_at("archive.rows_written:4", going),
+        dies_at("recorder.rows_written:9", going),
+        dies_at("archive.trimmed:2", going),
+    );
 }
 
 #[tokio::test]
-async fn p6_it_dies_between_objects_and_rows() {
-    dies_at("archive.objects_written:4", going).await;
+async fn p6_it_dies_at_each_step_of_a_compaction() {
+    tokio::join!(
+        dies_at("archive.compacting:2", going),
+        dies_at("archive.recording_written:3", going),
+        dies_at("archive.compacted:2", going),
+        dies_at("archive.finalised:2", going),
+    );
 }
 
 #[tokio::test]
-async fn p6_it_dies_between_rows_and_trim() {
-    dies_at("archive.rows_written:4", going).await;
-}
-
-#[tokio::test]
-async fn p6_it_dies_when_the_rows_of_events_are_written() {
-    dies_at("recorder.rows_written:9", going).await;
-}
-
-#[tokio::test]
-async fn p6_it_dies_behind_a_trim() {
-    dies_at("archive.trimmed:2", going).await;
-}
-
-#[tokio::test]
-async fn p6_it_dies_while_a_recording_is_compacted() {
-    dies_at("archive.compacting:2", going).await;
-}
-
-#[tokio::test]
-async fn p6_it_dies_between_the_recording_and_its_index() {
-    dies_at("archive.recording_written:3", going).await;
-}
-
-#[tokio::test]
-async fn p6_it_dies_between_the_recording_and_its_row() {
-    dies_at("archive.compacted:2", going).await;
-}
-
-#[tokio::test]
-async fn p6_it_dies_behind_a_final_state() {
-    dies_at("archive.finalised:2", going).await;
-}
-
-#[tokio::test]
-async fn p6_it_dies_behind_the_last_final_state() {
-    dies_at("archive.finalised:4", ending).await;
-}
-
-#[tokio::test]
-async fn p6_it_dies_behind_the_last_trim() {
-    dies_at("owner.trimmed", ending).await;
-}
-
-#[tokio::test]
-async fn p6_it_dies_between_the_deletes_of_segments() {
-    dies_at("archive.segment_deleted:5", going).await;
+async fn p6_it_dies_at_each_step_of_the_end() {
+    tokio::join!(
+        dies_at("archive.finalised:4", ending),
+        dies_at("owner.trimmed", ending),
+        dies_at("archive.segment_deleted:5", going),
+    );
 }
 
 #[tokio::test]

@@ -247,11 +247,9 @@ async fn retention_dies_at(point: &str) {
 }
 
 #[tokio::test]
-async fn retention_that_was_cut_off_before_the_objects_goes_on() {
-    retention_dies_at("retention.rows_expired").await;
-}
-
-#[tokio::test]
-async fn retention_that_was_cut_off_behind_the_objects_goes_on() {
-    retention_dies_at("retention.objects_removed").await;
+async fn retention_that_was_cut_off_goes_on() {
+    tokio::join!(
+        retention_dies_at("retention.rows_expired"),
+        retention_dies_at("retention.objects_removed"),
+    );
 }

@@ -2,6 +2,7 @@
 
 mod archive_faults;
 mod archive_kills;
+mod archive_outages;
 mod archive_readers;
 mod bad_input;
 mod cold;

@@ -147,7 +147,7 @@ pub(crate) async fn assert_finalised(api: &Api, run: &str, whole: &Collected) {
 /// stream, and nothing is half written. Every run must have ended.
 pub(crate) async fn assert_nothing_left_over(archive: &Path, database: &DatabaseConnection) {
     let mut told = String::new();
-    let tidy = wait_for("the archive is tidy", TIDY_LIMIT, async || {
+    let tidy = wait_for("the archive is tidy", 2 * TIDY_LIMIT, async || {
         let rows = segment_rows(database).await;
         let mut counting: BTreeMap<(String, StreamId), usize> = BTreeMap::new();
         for row in rows.iter().filter(|row| !row.is_superseded) {
@@ -170,6 +170,6 @@ pub(crate) async fn assert_nothing_left_over(archive: &Path, database: &Database
         );
         (left.is_empty() && is_single && superseded == 0 && unfinished == 0).then_some(())
     });
-    let is_tidy = tokio::time::timeout(TIDY_LIMIT - Duration::from_secs(1), tidy).await.is_ok();
+    let is_tidy = tokio::time::timeout(TIDY_LIMIT, tidy).await.is_ok();
     assert!(is_tidy, "{told}");
 }

@@ -308,7 +308,10 @@ impl Chunked {
                 bytes = &bytes[1..];
                 if self.size_line.ends_with(b"\r\n") {
                     let line = std::str::from_utf8(&self.size_line).expect("a size").trim();
-                    self.left = usize::from_str_radix(line, 16).expect("a hexadecimal size");
+                    // An empty line ends the body.
+                    if !line.is_empty() {
+                        self.left = usize::from_str_radix(line, 16).expect("a hexadecimal size");
+                    }
                     self.size_line.clear();
                     // The last one is empty, and an empty line ends the body.
                     self.skip = if self.left == 0 { 2 } else { 0 };
