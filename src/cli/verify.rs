@@ -76,11 +76,11 @@ pub(super) async fn execute(args: VerifyArgs) -> anyhow::Result<ExitCode> {
             writeln!(stdout, "{}", serde_json::to_string(one)?)?;
         }
     } else if checked.is_empty() {
-        eprintln!("nothing was recorded");
+        eprintln!("nothing was recorded, so nothing is proven");
     } else {
         std::io::stdout().write_all(describe(&checked).as_bytes())?;
     }
-    let is_right = checked.iter().all(|one| one.problems.is_empty());
+    let is_right = !checked.is_empty() && checked.iter().all(|one| one.problems.is_empty());
     Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

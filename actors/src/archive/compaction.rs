@@ -16,7 +16,7 @@ const SEGMENTS: u32 = 256;
 /// What came of it.
 #[derive(Debug, Clone)]
 pub struct Compaction {
-    /// The whole recording; none if nothing of it could be read.
+    /// The whole recording; none if something of it could not be read, or there is nothing.
     pub whole: Option<Segment>,
     /// What is in it, as it was read back.
     pub tally: Tally,
@@ -30,17 +30,19 @@ pub struct Compaction {
 struct Index<'a> {
     version: u32,
     frames: &'a [FrameInfo],
-    r#final: &'a StreamTotals,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#final: Option<&'a StreamTotals>,
 }
 
 /// Writes the recording of a stream from its segments. Holds one frame at a time. `totals` is what the
-/// stream's end tells.
+/// stream's end tells, if it has one. If something cannot be read, the segments stay: what is damaged now
+/// may come back, and nothing is deleted that is not elsewhere.
 pub async fn compact(
     archive: &Archive,
     run: &RunKey,
     stream: &StreamKey,
     epoch: Epoch,
-    totals: &StreamTotals,
+    totals: Option<&StreamTotals>,
 ) -> Result<Compaction, ArchiveError> {
     let object = ObjectKey::recording(run, stream);
     let mut copy = Copy {
@@ -69,7 +71,7 @@ pub async fn compact(
         std::mem::take(&mut copy.merger).finish().map_err(|error| damaged(&object, &error))?;
     copy.write(rest).await?;
     let Copy { writer, frames, length, tally, is_damaged, .. } = copy;
-    let whole = if frames.is_empty() {
+    let whole = if frames.is_empty() || is_damaged {
         drop(writer);
         None
     } else {

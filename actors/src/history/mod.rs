@@ -139,13 +139,16 @@ impl History {
         let mut cursor = after;
         loop {
             let page = self.log.read(run, cursor, 1).await?;
-            let mut stretch = if page.trimmed > cursor {
+            let is_trimmed = page.trimmed > cursor;
+            let mut stretch = if is_trimmed {
                 self.archived_stream(run, stream, cursor, &page, limit).await?
             } else {
                 self.read(run, cursor, limit).await?
             };
+            // Where the archive has no more of the stream, the log may.
+            let goes_on = is_trimmed && stretch.through > cursor;
             cursor = stretch.through;
-            let is_last = cursor >= stretch.tail || stretch.items.is_empty();
+            let is_last = cursor >= stretch.tail || (stretch.items.is_empty() && !goes_on);
             stretch.items.retain(|item| match item {
                 Item::Entry(entry) => is_of(entry, stream),
                 Item::Gap(_) => true,
@@ -168,7 +171,12 @@ impl History {
 
     /// The last entry there is now.
     pub async fn tail(&self, run: &RunKey) -> Result<Seq, HistoryError> {
-        Ok(self.log.read(run, Seq::MAX, 1).await?.tail)
+        let tail = self.log.read(run, Seq::MAX, 1).await?.tail;
+        if !self.are_rows_ahead(run).await? {
+            return Ok(tail);
+        }
+        let recorded = self.store.find(run).await?.map(|stored| stored.view.last_seq);
+        Ok(tail.max(recorded.unwrap_or_default()))
     }
 
     /// Wakes when the run has grown. Register first, then read, then wait.
@@ -180,9 +188,10 @@ impl History {
         if let Some(known) = self.lock_rows_ahead().get(run) {
             return Ok(*known);
         }
-        let tail = self.tail(run).await?;
         let Some(stored) = self.store.find(run).await? else { return Ok(false) };
-        let ahead = !stored.purged && stored.view.last_seq > self.tail(run).await?.max(tail);
+        // The log is asked after the rows, which follow it.
+        let tail = self.log.read(run, Seq::MAX, 1).await?.tail;
+        let ahead = !stored.purged && stored.view.last_seq > tail;
         if ahead {
             let (recorded, tail) = (stored.view.last_seq, tail);
             tracing::error!(%run, %recorded, %tail, "the log has lost entries that were recorded");
@@ -253,10 +262,17 @@ impl History {
 
         // Each source was cut somewhere; beyond the earliest cut the others must wait.
         let cut_of_rows = rows.last().filter(|_| rows.len() >= ROWS_PER_READ as usize);
-        let cut_of_log = page.entries.last().filter(|last| last.seq < page.tail);
+        let is_all_of_the_log = page.entries.last().is_none_or(|last| last.seq >= page.tail);
+        let has_grown = self.log.read(run, Seq::MAX, 1).await?.tail > page.tail;
+        let cut_of_log = match page.entries.last() {
+            Some(last) if !is_all_of_the_log => Some(last.seq),
+            // The rows may tell of what the log got meanwhile; its chunks come with the next read.
+            _ if has_grown && page.tail > after => Some(page.tail),
+            _ => None,
+        };
         let cuts = [
             cut_of_rows.map(|row| row.seq),
-            cut_of_log.map(|entry| entry.seq),
+            cut_of_log,
             (!archived.is_all).then_some(archived.through),
             is_trimmed.then_some(page.trimmed),
         ];

@@ -140,7 +140,7 @@ impl Archivist {
             let is_end = work.has_ended && is_at_tail;
             if work.gathered >= self.settings.segment_bytes || is_due || is_end {
                 self.flush(&mut work).await?;
-                self.finalise_ended(&mut work).await?;
+                self.finalise_ended(&mut work, is_end).await?;
             }
             if is_end {
                 self.archived.send_modify(|archived| archived.is_final = true);
@@ -183,10 +183,11 @@ impl Archivist {
             log_bytes: 0,
             oldest: None,
             began: Instant::now(),
-            // The last entry may be archived already, so it will not come by.
-            has_ended: self.live.get(&self.run).is_some_and(|known| {
-                known.view.status.is_terminal() && known.view.last_seq <= through
-            }),
+            // The last entry may be archived already, or lost with the log, so that it will not come by.
+            has_ended: self
+                .live
+                .get(&self.run)
+                .is_some_and(|known| known.view.status.is_terminal()),
         };
         for recording in recordings {
             let state = recording.encoder_state.as_deref().unwrap_or_default();
@@ -310,11 +311,12 @@ impl Archivist {
         Ok(Segment { stream: key.clone(), epoch: self.epoch, object, length, frames })
     }
 
-    /// Brings every stream whose end is archived to its final state.
-    async fn finalise_ended(&self, work: &mut Work) -> Result<(), ExitStatus> {
+    /// Brings every stream whose end is archived to its final state; at the end of the run also those whose
+    /// end was lost.
+    async fn finalise_ended(&self, work: &mut Work, is_end: bool) -> Result<(), ExitStatus> {
         let ended = |stream: &&mut StreamWork| {
             stream.recording.state == RecordingState::Live
-                && stream.encoder.state().exit().is_some()
+                && (is_end || stream.encoder.state().exit().is_some())
         };
         let endings = work.streams.values_mut().filter(ended).map(|stream| self.finalise(stream));
         // Most of it is waiting for the disk.
@@ -333,8 +335,7 @@ impl Archivist {
 
     async fn finalise(&self, stream: &mut StreamWork) -> Result<(), ExitStatus> {
         let key = stream.recording.stream.clone();
-        let Some(exit) = stream.encoder.state().exit() else { return Ok(()) };
-        let told = &exit.totals;
+        let told = stream.encoder.state().exit().map(|exit| &exit.totals);
         let compacting = async || compact(&self.archive, &self.run, &key, self.epoch, told).await;
         let Compaction { whole, tally, is_damaged } = self.stored(compacting).await?;
         fail_point("archive.compacted");
@@ -343,8 +344,7 @@ impl Archivist {
             None => None,
             Some(Defect::Missing { .. }) => Some(IncompleteReason::Gap),
             Some(Defect::Lost { .. }) => Some(IncompleteReason::Lost),
-            // What was archived had an end.
-            Some(Defect::NoEnd { .. }) => Some(IncompleteReason::Archive),
+            Some(Defect::NoEnd { .. }) => Some(IncompleteReason::Lost),
             Some(Defect::Chunks { .. } | Defect::Bytes { .. } | Defect::Sha256 { .. }) => {
                 Some(IncompleteReason::Mismatch)
             }

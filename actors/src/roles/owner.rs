@@ -7,6 +7,7 @@
 //! Restart: never; a fault ends the group, which kills the processes, and the manager takes the run over anew.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::Addr;
@@ -86,6 +87,8 @@ pub struct OwnedRun {
     pub group: Arc<Supervisor>,
     /// The actor of the run, once and as long as it is there.
     pub run: watch::Receiver<Option<Addr<Run>>>,
+    /// The run has ended; only rows and archive have not followed yet.
+    pub has_ended: Arc<AtomicBool>,
 }
 
 /// Begins to own a claimed run. `cause` is what its nodes are told to have died of, if another owner left them.
@@ -93,16 +96,18 @@ pub fn own(service: &Arc<Service>, claim: Claim, cause: FailureKind) -> OwnedRun
     let group =
         Arc::new(Supervisor::new(claim.run.to_string(), &service.root, service.observers.clone()));
     let (published, run) = watch::channel(None);
+    let has_ended = Arc::new(AtomicBool::new(false));
     let owner = Arc::new(Owner {
         service: service.clone(),
         claim,
         cause,
         group: Arc::downgrade(&group),
         published,
+        has_ended: has_ended.clone(),
     });
     let arbiter = service.arbiter_of(&owner.claim.run);
     group.spawn_follower("Owner", RestartPolicy::Never, &arbiter, move |_| owner.clone().own());
-    OwnedRun { group, run }
+    OwnedRun { group, run, has_ended }
 }
 
 struct Owner {
@@ -111,6 +116,7 @@ struct Owner {
     cause: FailureKind,
     group: std::sync::Weak<Supervisor>,
     published: watch::Sender<Option<Addr<Run>>>,
+    has_ended: Arc<AtomicBool>,
 }
 
 /// The wait between tries of something that a store refused for a moment.
@@ -151,6 +157,7 @@ impl Owner {
         let followers = self.spawn_followers(&gate)?;
 
         if survey.has_ended() {
+            self.has_ended.store(true, Ordering::Relaxed);
             followers.wait(last_known).await;
             return self.release(last_known).await;
         }
@@ -179,6 +186,7 @@ impl Owner {
             self.execute(inbox, gate, &journal).await?;
         }
         let last = journal.flushed().await;
+        self.has_ended.store(true, Ordering::Relaxed);
         followers.wait(last).await;
         self.release(last).await
     }
@@ -289,6 +297,7 @@ impl Owner {
             recorded: recorded.subscribe(),
             gate: gate.clone(),
             hot_min: self.service.hot_min,
+            health: self.service.log_health.clone(),
         });
         group.spawn_follower("Trimmer", policy, &arbiter, move |_| trimmer.clone().follow());
         Ok(Followers { recorded, archived })

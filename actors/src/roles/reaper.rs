@@ -65,11 +65,16 @@ impl Reaper {
         if objects.is_empty() {
             return Ok(());
         }
-        for object in &objects {
-            archive.objects().delete(object).await.map_err(HistoryError::Archive)?;
+        let mut deleted = Vec::with_capacity(objects.len());
+        for object in objects {
+            match archive.objects().delete(&object).await {
+                Ok(()) => deleted.push(object),
+                // One that does not go must not keep the others.
+                Err(error) => tracing::warn!(%object, %error, "an object was not deleted"),
+            }
             fail_point("archive.segment_deleted");
         }
-        Ok(archive.recordings().forget_superseded(&objects).await?)
+        Ok(archive.recordings().forget_superseded(&deleted).await?)
     }
 
     /// What an owner leaves in the log is trimmed here when its time has come, also after a restart.
@@ -99,7 +104,9 @@ impl Reaper {
         let before = Timestamp::now().minus(keep);
         let archive = self.history.archive();
         for run in archive.recordings().expired(before, AT_ONCE).await? {
-            self.expire_run(&run).await?;
+            if let Err(error) = self.expire_run(&run).await {
+                tracing::warn!(%run, %error, "the recordings of the run were not removed");
+            }
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -54,7 +55,7 @@ struct Held {
 }
 
 impl RunManager {
-    /// A manager that owns at most `max_runs` runs at once; `count` tells how many it has.
+    /// A manager that runs at most `max_runs` runs at once; `count` tells how many it has.
     pub fn new(service: Arc<Service>, max_runs: usize, count: watch::Sender<usize>) -> Self {
         Self {
             service,
@@ -68,7 +69,10 @@ impl RunManager {
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
-        let free = self.max_runs.saturating_sub(self.runs.len()).min(CLAIMS_AT_ONCE);
+        // What only waits for rows or archive runs nothing; it is bounded by the disk of the log.
+        let is_running = |held: &&Held| !held.owned.has_ended.load(Ordering::Relaxed);
+        let running = self.runs.values().filter(is_running).count();
+        let free = self.max_runs.saturating_sub(running).min(CLAIMS_AT_ONCE);
         // A queued run that is to end needs no room.
         let room = free.max(usize::from(std::mem::take(&mut self.cancel_queued)));
         if self.draining || room == 0 {

@@ -1,6 +1,7 @@
 //! Owns: how much of one run's log is kept though it is archived and recorded.
 //! Takes: nothing; it watches both checkpoints.
-//! Sends: room to the gate of the captures; trims to the log once `retention.hot_min_secs` have passed.
+//! Sends: room to the gate of the captures; trims to the log once `retention.hot_min_secs` have passed, at
+//! once while the disk is nearly full.
 //! Queue: marks that wait for their time, at most about 64.
 //! Stops: with the group of the run.
 //! Restart: yes; marks that waited are made anew at the next move of a checkpoint.
@@ -16,7 +17,7 @@ use crate::fail_point::fail_point;
 use crate::flow::capture_gate::CaptureGate;
 use crate::ids::{RunKey, Seq};
 use crate::kernel::ExitStatus;
-use crate::ports::RunLog;
+use crate::ports::{LogHealth, RunLog};
 use crate::roles::archivist::ArchivedThrough;
 
 /// Marks that are nearer to each other than this part of the time that they wait are one.
@@ -36,12 +37,15 @@ pub struct Trimmer {
     pub gate: CaptureGate,
     /// How long the log keeps what it need not keep (`retention.hot_min_secs`).
     pub hot_min: Duration,
+    /// While the disk is nearly full, everything goes that may.
+    pub health: watch::Receiver<LogHealth>,
 }
 
 impl Trimmer {
     /// One incarnation.
     pub async fn follow(self: Arc<Self>) -> ExitStatus {
         let (mut archived, mut recorded) = (self.archived.clone(), self.recorded.clone());
+        let mut health = self.health.clone();
         // Archived, with what the archive counted, but maybe not recorded.
         let mut steps: VecDeque<ArchivedThrough> = VecDeque::new();
         let mut released = archived.borrow().bytes;
@@ -63,8 +67,9 @@ impl Trimmer {
             if through > trimmed {
                 self.mark(&mut marks, through);
             }
+            let is_low = *health.borrow_and_update() == LogHealth::LowOnDisk;
             while let Some((mark, at)) = marks.front().copied()
-                && at.elapsed() >= self.hot_min
+                && (at.elapsed() >= self.hot_min || is_low)
             {
                 marks.pop_front();
                 if mark > trimmed {
@@ -81,6 +86,7 @@ impl Trimmer {
             tokio::select! {
                 changed = archived.changed() => if changed.is_err() { return ExitStatus::Finished },
                 changed = recorded.changed() => if changed.is_err() { return ExitStatus::Finished },
+                changed = health.changed() => if changed.is_err() { return ExitStatus::Finished },
                 () = sleep_until(due) => {}
             }
         }

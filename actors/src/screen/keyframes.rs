@@ -14,9 +14,9 @@ pub const DISTANCE_BYTES: u64 = 1024 * 1024;
 /// Time between two keyframes of a stream that shows something, at first, in microseconds.
 pub const DISTANCE_US: u64 = 10_000_000;
 /// Keyframes of one stream, at most.
-pub const MAX_KEYFRAMES: usize = 1024;
+pub const MAX_KEYFRAMES: usize = 512;
 /// Memory of the keyframes of one stream, at most, in bytes.
-pub const MAX_KEYFRAME_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_KEYFRAME_BYTES: usize = 4 * 1024 * 1024;
 
 /// A place in a stream: the last chunk before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

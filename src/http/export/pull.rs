@@ -9,6 +9,7 @@ use std::sync::Arc;
 use runcast_actors::entry::{Body, ChunkKind, Entry};
 use runcast_actors::history::{History, HistoryError, Item};
 use runcast_actors::ids::{RunKey, Seq, StreamKey};
+use runcast_actors::ports::{ObjectError, ObjectKey};
 
 /// What is read of one stream at once, in bytes of memory cost.
 const READ_BYTES: usize = 128 * 1024;
@@ -19,6 +20,8 @@ pub struct ChunkPull {
     run: RunKey,
     lanes: Vec<Lane>,
     until: Seq,
+    /// A hole is an error: what is given was called complete.
+    is_whole: bool,
 }
 
 struct Lane {
@@ -56,7 +59,15 @@ impl ChunkPull {
             known: after,
             has_ended: false,
         };
-        Self { history, run, lanes: streams.into_iter().map(lane).collect(), until }
+        let lanes = streams.into_iter().map(lane).collect();
+        Self { history, run, lanes, until, is_whole: false }
+    }
+
+    /// From now on a hole is an error, because what is given is called complete.
+    #[must_use]
+    pub fn whole(mut self) -> Self {
+        self.is_whole = true;
+        self
     }
 
     /// Up to where chunks are given.
@@ -99,6 +110,13 @@ impl ChunkPull {
         // Without an item there is nothing up to the tail of that moment.
         lane.known =
             if stretch.items.is_empty() { lane.cursor.max(stretch.tail) } else { lane.cursor };
+        let has_gap = stretch.items.iter().any(|item| matches!(item, Item::Gap(_)));
+        if self.is_whole && has_gap {
+            return Err(HistoryError::Archive(ObjectError::Damaged(
+                ObjectKey::recording(&self.run, &lane.stream),
+                "chunks of a complete recording are missing".to_owned(),
+            )));
+        }
         lane.ready.extend(stretch.items.into_iter().filter_map(|item| match item {
             Item::Entry(entry) => Some(entry),
             Item::Gap(_) => None,

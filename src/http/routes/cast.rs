@@ -195,7 +195,10 @@ impl Asked {
         etag: &EntityTag,
     ) -> Result<HttpResponse, ApiError> {
         let length = self.recorded.bytes;
-        let (status, first, wanted) = match Part::of(request, etag, length) {
+        // A range is a thing of GET alone (RFC 9110, 14.2).
+        let is_get = request.method() == Method::GET;
+        let part = if is_get { Part::of(request, etag, length) } else { Part::Whole };
+        let (status, first, wanted) = match part {
             Part::Whole => (StatusCode::OK, 0, length),
             Part::Range(first, last) => (StatusCode::PARTIAL_CONTENT, first, last - first + 1),
             Part::Beyond => return Ok(beyond(request, length)),
@@ -241,7 +244,9 @@ impl Asked {
         let until = api.history.tail(&self.run).await?;
         let streams = self.stream_keys();
         let writer = self.writer(window);
+        let is_whole = self.recorded.etag(self.format, self.version).is_some();
         let pull = ChunkPull::new(api.history.clone(), self.run, streams, place.after, until);
+        let pull = if is_whole { pull.whole() } else { pull };
         Ok(Export::new(pull, writer, follow))
     }
 

@@ -6,12 +6,13 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::world::*;
-use crate::entry::{Body, ProcessEnd};
+use crate::entry::{Body, ProcessEnd, TraceKind};
 use crate::history::Item;
 use crate::ids::{Epoch, Seq, StreamKey, StreamName};
 use crate::kernel::ExitStatus;
 use crate::ports::{
-    IncompleteReason, ObjectKey, Recording, RecordingState, RecordingStore as _, RunStore as _,
+    IncompleteReason, ObjectKey, Recording, RecordingState, RecordingStore as _, RunLog as _,
+    RunStore as _,
 };
 use crate::roles::owner::own;
 use crate::run_view::FailureKind;
@@ -195,4 +196,79 @@ async fn what_retention_removed_is_a_gap_that_says_so() {
     assert!(gaps.count() > 0);
     assert!(items.iter().any(|item| matches!(item, Item::Entry(_))), "what happened is still told");
     assert!(recording(&world, "a").await.purged_at.is_some());
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_stream_is_read_on_where_the_archive_ends_and_the_log_begins() {
+    // The second node says nothing before the log is trimmed for the first time.
+    let late = vec![
+        Step::Wait(2 * SEC),
+        Step::Write(StreamName::Pty, Bytes::from_static(b"late")),
+        Step::Wait(60 * SEC),
+        Step::Exit(ProcessEnd::Code(0)),
+    ];
+    let runner =
+        ScriptedRunner::new().with_script(&node("a"), talker(100)).with_script(&node("b"), late);
+    let limits = Limits { segment_bytes: 100_000, hot_min: Duration::ZERO, ..Limits::default() };
+    let world = World::with(&runner, limits);
+    let owned = world.begin(&graph(&[("a", &[]), ("b", &[])])).await;
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    let history = &world.service.history;
+    for (name, expected) in [("a", 100), ("b", 1)] {
+        let key = stream(name, StreamName::Pty);
+        let (mut outputs, mut cursor) = (0, Seq::START);
+        loop {
+            let stretch = history.read_stream(&run(), &key, cursor, 64 * 1024).await.unwrap();
+            for item in &stretch.items {
+                let Item::Entry(entry) = item else { panic!("{item:?}") };
+                let Body::Terminal(chunk) = &entry.body else { panic!("{entry:?}") };
+                outputs += usize::from(chunk.kind.payload().is_some());
+            }
+            if stretch.items.is_empty() {
+                break;
+            }
+            cursor = stretch.through;
+        }
+        assert!(outputs >= expected, "{outputs} outputs of {name}");
+    }
+    assert_eq!(soon(owned.group.ended()).await, ExitStatus::Finished);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn p6_a_run_whose_log_was_lost_before_it_was_archived_still_comes_to_its_end() {
+    let runner = ScriptedRunner::new().with_script(&node("a"), talker(30));
+    let limits = Limits { segment_bytes: 64 * 1024, ..Limits::default() };
+    for keeps_first_part in [false, true] {
+        let world = World::with(&runner, limits);
+        let owned = world.begin(&single()).await;
+        if keeps_first_part {
+            soon(async {
+                while world.store.segments(&run(), None, Seq::START, 1).await.unwrap().1.is_empty()
+                {
+                    tokio::time::sleep(MS).await;
+                }
+            })
+            .await;
+        }
+        world.objects.set_unavailable(true);
+        world.until(|story| story.count(TraceKind::RunCompleted) == 1).await;
+        tokio::time::sleep(60 * SEC).await;
+        owned.group.kill_switch().kill(ExitStatus::Stopped);
+        soon(owned.group.ended()).await;
+        // The rows know of the end, and the log is gone.
+        world.log.remove(&run()).await.unwrap();
+        world.objects.set_unavailable(false);
+        let claim = world.store.take_over(&run(), Epoch(0), &instance("new"), LEASE).await;
+        let new = own(&world.service, claim.unwrap().expect("it can be taken"), FailureKind::Lost);
+        assert_eq!(soon(new.group.ended()).await, ExitStatus::Finished);
+        assert!(world.store.leases().await.unwrap().is_empty(), "nobody has to look at it again");
+        let recordings = world.store.recordings(&run()).await.unwrap();
+        assert_eq!(recordings.len(), usize::from(keeps_first_part));
+        for recording in recordings {
+            assert_eq!(recording.state, RecordingState::Incomplete);
+            assert_eq!(recording.reason, Some(IncompleteReason::Lost));
+        }
+        let items = world.items(Seq::START, 1 << 20).await;
+        assert!(items.iter().any(|item| matches!(item, Item::Gap(gap) if gap.reason == "lost")));
+    }
 }
