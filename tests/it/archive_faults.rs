@@ -182,7 +182,10 @@ async fn p2_segments_that_are_damaged_while_live_are_told_with_exact_bounds() {
     let filler = pty("filler", &format!("{}; {}", wait_for_file(&pass), cat_raw(&file)));
     let nodes = DAMAGES.map(|(node, _)| {
         let script = ticking(node, 1000, 5).replacen("exec ", "", 1);
-        pty(node, &format!("{script}; {}; echo over", wait_for_file(&go)))
+        pty(
+            node,
+            &format!("{script}; until test -e '{}'; do sleep 0.05; done; echo over", go.display()),
+        )
     });
     let run = api.submit(&run_of(nodes.into_iter().chain([filler]))).await;
     let mut viewer = api.stream(&run).open().await;

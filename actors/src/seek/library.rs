@@ -243,11 +243,11 @@ impl KeyframeLibrary {
     ) -> Result<(), ObjectError> {
         let archive = self.history.archive();
         let is_gone = match self.history.run(run).await {
-            Ok(Some(stored)) if !stored.purged => {
+            Ok(Some(stored)) if stored.purged => true,
+            Ok(_) => {
                 let row = archive.recordings().recording(run, stream).await;
                 row.is_ok_and(|row| row.is_some_and(|row| row.purged_at.is_some()))
             }
-            Ok(_) => true,
             Err(_) => false,
         };
         if is_gone { archive.objects().delete(key).await } else { Ok(()) }
