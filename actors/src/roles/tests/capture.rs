@@ -148,7 +148,7 @@ async fn a_pause_is_told_when_it_lasts_and_not_too_often() {
     let owned = world.begin(&single()).await;
     world.until(|story| story.count(TraceKind::NodeStarted) == 1).await;
     let pause = async |lasts| {
-        world.health.send_replace(LogHealth::LowOnDisk);
+        world.health.send_replace(LogHealth::Down);
         go_on.notify_one();
         tokio::time::sleep(lasts).await;
         world.health.send_replace(LogHealth::Up);
@@ -164,7 +164,7 @@ async fn a_pause_is_told_when_it_lasts_and_not_too_often() {
     let story = world.ended(&owned).await;
     assert_eq!(story.output("a"), b"words words words words ");
     let paused = story.traces().find(|trace| trace.kind == TraceKind::CapturePaused);
-    assert_eq!(paused.and_then(|trace| trace.data.clone()), Some(json!({ "reason": "diskLow" })));
+    assert_eq!(paused.and_then(|trace| trace.data.clone()), Some(json!({ "reason": "logDown" })));
     let resumed = story.traces().rfind(|trace| trace.kind == TraceKind::CaptureResumed);
     let waited = resumed.and_then(|trace| trace.data.as_ref()?["waitedMs"].as_u64());
     assert_eq!(waited, Some(60_000));
