@@ -1,10 +1,12 @@
 //! Commands to runs, through the manager of this instance.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::Addr;
 use async_trait::async_trait;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::entry::TerminalSize;
 use crate::fail_point::fail_point;
@@ -15,6 +17,11 @@ use crate::ports::{Annotation, CancelRequest, ObjectKey, Purged};
 use crate::roles::owner::Service;
 use crate::roles::run::Run;
 use crate::roles::run_manager::{CancelRun, GetRun, IsHeld, RunManager, RunSubmitted};
+
+/// How long the purge of a run that has ended waits until its recordings are final.
+const MAX_WAIT_FOR_ARCHIVE: Duration = Duration::from_secs(10);
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Commands to runs, through the manager of this instance.
 pub struct LocalRunControl {
@@ -31,6 +38,22 @@ impl LocalRunControl {
         draining: watch::Receiver<bool>,
     ) -> Self {
         Self { manager, service, draining }
+    }
+
+    /// A run that has just ended is still being archived, which takes a moment.
+    async fn wait_until_released(&self, run: &RunKey) -> Result<(), ControlError> {
+        let deadline = Instant::now() + MAX_WAIT_FOR_ARCHIVE;
+        loop {
+            let held = self.manager.send(IsHeld(run.clone())).await.unwrap_or(true);
+            let stored = self.service.store.find(run).await?.ok_or(ControlError::UnknownRun)?;
+            if !held && stored.view.recordings.live == 0 {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(ControlError::StillRunning);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     async fn run(&self, run: &RunKey) -> Result<Addr<Run>, ControlError> {
@@ -123,10 +146,10 @@ impl RunControl for LocalRunControl {
         if stored.purged {
             return Err(ControlError::Purged);
         }
-        let held = self.manager.send(IsHeld(run.clone())).await.unwrap_or(true);
-        if !stored.view.status.is_terminal() || stored.view.recordings.live > 0 || held {
+        if !stored.view.status.is_terminal() {
             return Err(ControlError::StillRunning);
         }
+        self.wait_until_released(run).await?;
         // The rows go last: if this is cut off, the run is still listed and can be purged again. That its
         // recordings go is noted first: who reads them at this moment is told so, not that they are lost.
         self.service.runner.remove_directory(run).await;

@@ -9,8 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::api::{Api, RUN_LIMIT};
 use crate::support::archive::{
-    ARCHIVES_AT_ONCE, assert_nothing_left_over, database, directory, recording, segment_rows,
-    wait_final,
+    ARCHIVES_AT_ONCE, database, directory, recording, segment_rows, wait_final,
 };
 use crate::support::collect::{Chunk, Collected, Logged};
 use crate::support::deadline::wait_for;
@@ -241,7 +240,6 @@ async fn p2_segments_that_are_damaged_while_live_are_told_with_exact_bounds() {
     assert_states(&api, &run).await;
     assert_lost(&replay(&api, &run).await, &seen, &lost);
     assert_no_fault(&api, &run).await;
-    assert_nothing_left_over(&directory(&service), &database).await;
 }
 
 /// A frame of a recording as its index tells of it.

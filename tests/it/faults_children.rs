@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use crate::faults::is_soak;
 use crate::support::api::node_of;
+use crate::support::archive::directory;
 use crate::support::collect::Collected;
+use crate::support::deadline::wait_for;
 use crate::support::processes::{MARK, marked, wait_gone};
 use crate::support::programs::{perl, pty, run_of};
 use crate::support::service::Service;
@@ -145,6 +147,9 @@ async fn a_run_at_its_limit_pauses_and_can_be_cancelled() {
     let config = "[log]\nmax_bytes_per_run = 1048576\n[archive]\nsegment_bytes = 262144\n\
          [runners.local]\nkill_grace_secs = 1";
     let service = Service::builder().config(config).start().await;
+    // Without the archive nothing leaves the log.
+    let (archive, aside) = (directory(&service), service.data_dir().join("aside"));
+    std::fs::rename(&archive, &aside).expect("it is moved");
     let mark = format!("full-{}", std::process::id());
     let mut node = pty("a", "exec yes a line that is never the last one");
     node["env"] = json!({ MARK: mark });
@@ -169,4 +174,10 @@ async fn a_run_at_its_limit_pauses_and_can_be_cancelled() {
     assert!(stream.bytes < 3 * MIB, "{} bytes", stream.bytes);
     assert_eq!(stream.exit.as_ref().expect("an exit")["truncated"], true);
     wait_gone(&mark, Duration::from_secs(5)).await;
+    std::fs::rename(&aside, &archive).expect("it is moved back");
+    wait_for("its recording is final", Duration::from_secs(30), async || {
+        let view = api.run(&run).await;
+        (view["recordings"]["complete"] == 1).then_some(())
+    })
+    .await;
 }

@@ -55,7 +55,7 @@ pub enum ControlError {
     #[error("the run has ended: {0:?}")]
     Finished(RunStatus),
     /// The run goes on, and what was asked needs its end.
-    #[error("the run has not ended")]
+    #[error("the run has not ended, or its recordings are not final")]
     StillRunning,
     /// The node does not run now.
     #[error("the node is not running")]

@@ -343,8 +343,7 @@ impl Archivist {
             _ if is_damaged => Some(IncompleteReason::Archive),
             None => None,
             Some(Defect::Missing { .. }) => Some(IncompleteReason::Gap),
-            Some(Defect::Lost { .. }) => Some(IncompleteReason::Lost),
-            Some(Defect::NoEnd { .. }) => Some(IncompleteReason::Lost),
+            Some(Defect::Lost { .. } | Defect::NoEnd { .. }) => Some(IncompleteReason::Lost),
             Some(Defect::Chunks { .. } | Defect::Bytes { .. } | Defect::Sha256 { .. }) => {
                 Some(IncompleteReason::Mismatch)
             }
