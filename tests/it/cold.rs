@@ -114,6 +114,8 @@ fn of_stream<'a>(events: &'a [Logged], node: &str, stream: &str) -> Vec<&'a str>
 
 /// Panics unless every way to read the run gives what was seen live.
 async fn assert_replays(api: &Api, run: &str, live: &Collected, limit: usize) {
+    // The first status is the run as it is now, with the counts of its recordings.
+    api.wait_recorded(run).await;
     let mut replayed = Collected::new();
     replayed.read(&mut api.stream(run).open().await).await;
     replayed.assert_complete();

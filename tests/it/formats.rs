@@ -60,6 +60,7 @@ async fn ndjson_has_the_events_of_the_stream(keeping: Keeping) {
     let service = Service::keeping(keeping).await;
     let api = service.api();
     let run = ended_run(&service).await;
+    api.wait_recorded(&run).await;
     let (content_type, text) = body(&api, &run, &[("format", "ndjson")]).await;
     assert_eq!(content_type, "application/x-ndjson");
     let mut client = api.stream(&run).open().await;

@@ -55,6 +55,7 @@ const LONG_FILES: &[&str] = &[
     "actors/src/roles/archivist.rs",
     "actors/src/roles/node.rs",
     "actors/src/roles/run.rs",
+    "actors/src/roles/tests/world.rs",
     "actors/src/run_spec.rs",
     "actors/src/seek/tests.rs",
     "actors/src/testing/runner_scripted.rs",

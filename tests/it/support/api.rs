@@ -138,6 +138,20 @@ impl Api {
         submitted["runId"].as_str().expect("a run id").to_owned()
     }
 
+    /// Waits until the archive has the whole of a run that has ended.
+    pub(crate) async fn wait_recorded(&self, run: &str) {
+        wait_for("every recording is final", Duration::from_secs(60), async || {
+            let view = self.run(run).await;
+            let nodes = view["nodes"].as_array().expect("nodes");
+            let ended = |node: &Value| node["final"].as_array().map_or(0, Vec::len) as u64;
+            let count = |state: &str| view["recordings"][state].as_u64().expect("a number");
+            let is_final =
+                count("complete") + count("incomplete") == nodes.iter().map(ended).sum::<u64>();
+            (is_final && count("live") == 0).then_some(())
+        })
+        .await;
+    }
+
     /// The run with its nodes.
     pub(crate) async fn run(&self, run: &str) -> Value {
         self.get(&format!("/runs/{run}")).await.expect(200).json()
