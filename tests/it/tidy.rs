@@ -58,6 +58,7 @@ const LONG_FILES: &[&str] = &[
     "actors/src/roles/tests/world.rs",
     "actors/src/run_spec.rs",
     "actors/src/seek/tests.rs",
+    "actors/src/testing/recordings_conformance.rs",
     "actors/src/testing/runner_scripted.rs",
     "src/adapters/log_fjall/writer.rs",
     "src/boot.rs",
