@@ -6,7 +6,7 @@
 //! archive: while it is missing, for example because a disk is not mounted, every call is `Unavailable`, and
 //! nothing is said to be lost.
 //!
-//! The work blocks, so it is done by at most [`PARALLEL_CALLS`] blocking threads.
+//! The work blocks, so it is done by at most eight blocking threads.
 
 mod files;
 #[cfg(test)]

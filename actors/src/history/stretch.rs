@@ -80,7 +80,7 @@ pub enum Wanted {
     Byte(u64),
 }
 
-/// A place in a stream: read on from it with [`History::read_stream`].
+/// A place in a stream: read on from it with [`super::History::read_stream`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StreamPlace {
     /// The cursor.
