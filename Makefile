@@ -31,4 +31,4 @@ bench: ## Measure throughput, latency, memory and recovery (ROUNDS=3, FULL=1)
 
 soak: ## The tests of faults in their long form: a hundred kills, gigabytes for nobody
 	@scripts/setup.sh build test
-	@RUNCAST_SOAK=1 scripts/test.sh --test it faults -- --nocapture
+	@RUNCAST_SOAK=1 RUNCAST_TEST_MINUTES=120 scripts/test.sh --test it -- faults archive_ cold:: --nocapture
