@@ -323,6 +323,10 @@ impl RunStore for FakeStore {
 
 #[async_trait]
 impl RecordingStore for FakeStore {
+    async fn has_objects(&self) -> Result<bool, StoreError> {
+        unreachable!("no route opens the archive")
+    }
+
     async fn recordings(&self, _: &RunKey) -> Result<Vec<Recording>, StoreError> {
         self.look()?;
         Ok(self.recordings.lock().expect("not poisoned").clone())

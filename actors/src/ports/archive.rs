@@ -303,6 +303,9 @@ pub struct ArchiveBatch {
 /// The rows of recordings and segments.
 #[async_trait]
 pub trait RecordingStore: Send + Sync {
+    /// True if any recording or segment of any run names an object.
+    async fn has_objects(&self) -> Result<bool, StoreError>;
+
     /// Every recording of a run, ordered by node and stream. Empty for an unknown run.
     async fn recordings(&self, run: &RunKey) -> Result<Vec<Recording>, StoreError>;
 

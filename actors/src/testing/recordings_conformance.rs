@@ -33,6 +33,7 @@ where
     a_run_is_purged_after_its_recordings_are_final(&*fresh(106).await).await;
     damage_is_noted_once(&*fresh(107).await).await;
     large_batches_fit(&*fresh(108).await).await;
+    objects_are_known_until_they_are_gone(&*fresh(109).await).await;
 }
 
 fn stream(node_ref: &str, stream: StreamName) -> StreamKey {
@@ -385,6 +386,21 @@ async fn a_run_is_purged_after_its_recordings_are_final<S: RunStore + RecordingS
     assert!(matches!(late, Err(StoreError::Fenced(_))), "{late:?}");
     let stored = store.find(&run).await.expect("answers").expect("its id stays");
     assert_eq!(stored.view.recordings, RecordingCounts::default());
+}
+
+async fn objects_are_known_until_they_are_gone<S: RunStore + RecordingStore>(store: &S) {
+    let has_objects = async || store.has_objects().await.expect("the store answers");
+    assert!(!has_objects().await, "nothing was ever archived");
+    let run = held(store, "objects").await;
+    assert!(!has_objects().await);
+    store.archive(&run, Epoch(0), batch(&run, &[pty()], 0)).await.expect("archived");
+    assert!(has_objects().await, "a segment");
+    let done = complete(&run, &pty(), 10, BEGAN);
+    store.finalise(&run, Epoch(0), done, Some(whole(&run, &pty(), 10))).await.expect("finalised");
+    store.expire(&run).await.expect("noted");
+    assert!(has_objects().await, "a recording that retention is removing");
+    store.forget_objects(&run).await.expect("noted");
+    assert!(!has_objects().await);
 }
 
 async fn damage_is_noted_once<S: RunStore + RecordingStore>(store: &S) {

@@ -299,6 +299,10 @@ impl RunStore for SqlStore {
 
 #[async_trait]
 impl RecordingStore for SqlStore {
+    async fn has_objects(&self) -> Result<bool, StoreError> {
+        self.limited(segments::has_objects(self)).await
+    }
+
     async fn recordings(&self, run: &RunKey) -> Result<Vec<Recording>, StoreError> {
         self.limited(recordings::recordings(self, run)).await
     }

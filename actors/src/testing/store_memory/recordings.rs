@@ -105,6 +105,14 @@ fn archived_by<'a>(
 
 #[async_trait]
 impl RecordingStore for MemoryStore {
+    async fn has_objects(&self) -> Result<bool, StoreError> {
+        let names = |archived: &Archived| {
+            let mut recordings = archived.recordings.values();
+            !archived.segments.is_empty() || recordings.any(|recording| recording.object.is_some())
+        };
+        Ok(self.rows()?.values().any(|row| names(&row.archived)))
+    }
+
     async fn recordings(&self, run: &RunKey) -> Result<Vec<Recording>, StoreError> {
         let rows = self.rows()?;
         let found = rows.get(run).map(|row| row.archived.recordings.values().cloned().collect());
