@@ -27,8 +27,8 @@ use crate::screen::{Keyframe, StreamPainter, VirtualTerminal};
 const SEEKS: usize = 4;
 /// Searches that compute at once.
 const SEARCHES: usize = 2;
-/// Searches that are open; most of them wait for their clients.
-const OPEN_SEARCHES: usize = 64;
+/// Searches that begin at once, and wait for their first turn.
+const BEGINNING_SEARCHES: usize = 64;
 /// How long a request waits until there is room.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// History that is computed in one slice, in bytes: a few milliseconds.
@@ -40,7 +40,7 @@ pub struct Seeker {
     library: Arc<KeyframeLibrary>,
     seeks: Semaphore,
     searches: Arc<Semaphore>,
-    open_searches: Arc<Semaphore>,
+    beginning_searches: Semaphore,
 }
 
 /// A screen of some moment.
@@ -80,7 +80,7 @@ impl Seeker {
             library,
             seeks: Semaphore::new(SEEKS),
             searches: Arc::new(Semaphore::new(SEARCHES)),
-            open_searches: Arc::new(Semaphore::new(OPEN_SEARCHES)),
+            beginning_searches: Semaphore::new(BEGINNING_SEARCHES),
         })
     }
 
