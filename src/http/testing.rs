@@ -21,9 +21,10 @@ use runcast_actors::kernel::ArbiterPool;
 use runcast_actors::messages::run_control::{ControlError, RunControl};
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{
-    Annotation, ArchiveBatch, CancelRequest, Claim, Lease, LogError, LogHealth, ObjectKey, Page,
-    Purged, RecordBatch, Recording, RecordingStore, RunList, RunLog, RunQuery, RunReader, RunStore,
-    Segment, StoreError, StoredRun, Submission, Submitted, Tail, TraceQuery, Wake,
+    Annotation, ArchiveBatch, CancelRequest, Claim, EncoderStates, Lease, LogError, LogHealth,
+    ObjectKey, Page, Purged, RecordBatch, Recording, RecordingStore, RunList, RunLog, RunQuery,
+    RunReader, RunStore, Segment, StoreError, StoredRun, Submission, Submitted, Tail, TraceQuery,
+    Wake,
 };
 use runcast_actors::run_spec::{RunSpec, TerminalSpec};
 use runcast_actors::run_view::{
@@ -330,6 +331,10 @@ impl RecordingStore for FakeStore {
     async fn recordings(&self, _: &RunKey) -> Result<Vec<Recording>, StoreError> {
         self.look()?;
         Ok(self.recordings.lock().expect("not poisoned").clone())
+    }
+
+    async fn encoder_states(&self, _: &RunKey) -> Result<EncoderStates, StoreError> {
+        unreachable!("no route archives")
     }
 
     async fn recording(

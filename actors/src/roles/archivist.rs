@@ -174,6 +174,7 @@ impl Archivist {
     async fn resume(&self) -> Result<Work, ExitStatus> {
         let rows = self.archive.recordings();
         let recordings = self.retried(async || rows.recordings(&self.run).await).await?;
+        let mut states = self.retried(async || rows.encoder_states(&self.run).await).await?;
         let (through, _) =
             self.retried(async || rows.segments(&self.run, None, Seq::MAX, 1).await).await?;
         let mut work = Work {
@@ -189,7 +190,8 @@ impl Archivist {
                 .get(&self.run)
                 .is_some_and(|known| known.view.status.is_terminal()),
         };
-        for recording in recordings {
+        for mut recording in recordings {
+            recording.encoder_state = states.remove(&recording.stream);
             let state = recording.encoder_state.as_deref().unwrap_or_default();
             let state = EncoderState::from_json(state).map_err(ExitStatus::failed)?;
             let encoder = StreamEncoder::resume(recording.stream.clone(), state);

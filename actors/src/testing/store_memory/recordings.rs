@@ -8,8 +8,8 @@ use super::{MemoryStore, Row, owned};
 use crate::ids::{Epoch, RunKey, Seq, StreamKey};
 use crate::moment::Timestamp;
 use crate::ports::{
-    ArchiveBatch, IncompleteReason, ObjectKey, Recording, RecordingState, RecordingStore, Segment,
-    StoreError,
+    ArchiveBatch, EncoderStates, IncompleteReason, ObjectKey, Recording, RecordingState,
+    RecordingStore, Segment, StoreError,
 };
 use crate::run_view::RecordingCounts;
 
@@ -115,8 +115,18 @@ impl RecordingStore for MemoryStore {
 
     async fn recordings(&self, run: &RunKey) -> Result<Vec<Recording>, StoreError> {
         let rows = self.rows()?;
-        let found = rows.get(run).map(|row| row.archived.recordings.values().cloned().collect());
-        Ok(found.unwrap_or_default())
+        let Some(row) = rows.get(run) else { return Ok(Vec::new()) };
+        let listed = |recording: &Recording| Recording { encoder_state: None, ..recording.clone() };
+        Ok(row.archived.recordings.values().map(listed).collect())
+    }
+
+    async fn encoder_states(&self, run: &RunKey) -> Result<EncoderStates, StoreError> {
+        let rows = self.rows()?;
+        let recordings = rows.get(run).into_iter().flat_map(|row| row.archived.recordings.values());
+        let states = recordings.filter_map(|recording| {
+            Some((recording.stream.clone(), recording.encoder_state.clone()?))
+        });
+        Ok(states.collect())
     }
 
     async fn recording(
