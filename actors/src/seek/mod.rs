@@ -3,6 +3,7 @@
 //! Everything begins at a keyframe and costs what follows it up to the moment that is asked for. What is
 //! computed at once is bounded, and runs in slices on threads that may block.
 
+mod followed;
 pub mod index;
 pub mod library;
 pub mod lines;
@@ -13,8 +14,9 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+pub use followed::FollowedKeyframes;
 pub use index::StreamIndex;
-pub use library::{FollowedKeyframes, KeyframeLibrary};
+pub use library::KeyframeLibrary;
 pub use lines::{LineAt, LinePage, LinesFrom, Pattern, Search};
 
 use crate::entry::{Body, Entry};
