@@ -61,8 +61,6 @@ pub struct ArchiveSettings {
 pub struct ArchivedThrough {
     /// Every chunk up to here is archived.
     pub seq: Seq,
-    /// Bytes of the log that were archived by this owner.
-    pub bytes: u64,
     /// The run has ended and every recording has its final state.
     pub is_final: bool,
 }
@@ -291,12 +289,9 @@ impl Archivist {
             metrics::histogram!("runcast_archive_flush_seconds").record(started.elapsed());
             metrics::counter!("runcast_archive_stored_bytes_total").increment(encoded_bytes);
         }
-        let gathered = std::mem::take(&mut work.gathered);
+        work.gathered = 0;
         work.oldest = None;
-        self.archived.send_modify(|archived| {
-            archived.seq = work.cursor;
-            archived.bytes += gathered;
-        });
+        self.archived.send_modify(|archived| archived.seq = work.cursor);
         self.show_counts(work);
         Ok(())
     }
