@@ -258,6 +258,7 @@ pub async fn run(
         control,
         access: access(&settings, &data_dir)?,
         default_terminal: settings.terminal.view(),
+        max_downloads: settings.archive.max_downloads as usize,
         instance,
         draining: not_ready.clone(),
         log_moved_aside: moved_aside,

@@ -42,6 +42,9 @@ use crate::http::api::{Api, ApiParts};
 pub(crate) const TERMINAL: TerminalView =
     TerminalView { mode: TerminalMode::Pty, cols: 120, rows: 30 };
 
+/// Downloads that the service of a fixture has room for.
+pub(crate) const MAX_DOWNLOADS: usize = 2;
+
 pub(crate) fn run_key(run: &str) -> RunKey {
     RunKey { tenant: TenantId::default_tenant(), run: run.parse().expect("a valid id") }
 }
@@ -555,6 +558,7 @@ pub(crate) fn fixture(mode: AccessMode, log: LogHealth) -> Fixture {
         control: control.clone(),
         access,
         default_terminal: TERMINAL,
+        max_downloads: MAX_DOWNLOADS,
         instance: "instance-1".parse().expect("valid"),
         draining: draining.clone(),
         log_moved_aside: None,

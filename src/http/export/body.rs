@@ -6,7 +6,7 @@ use bytes::Bytes;
 use runcast_actors::history::HistoryError;
 use runcast_actors::ids::{NodeRef, RunKey};
 use runcast_actors::ports::Wake;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
 use crate::http::api::Api;
@@ -42,6 +42,7 @@ pub struct Export {
     follow: Option<Follow>,
     written: Vec<u8>,
     is_over: bool,
+    _room: OwnedSemaphorePermit,
 }
 
 /// What a download needs that goes on while its node runs.
@@ -63,9 +64,14 @@ pub struct Follow {
 }
 
 impl Export {
-    /// Writes what is pulled; with `follow` also what comes later.
-    pub fn new(pull: ChunkPull, writer: ExportWriter, follow: Option<Follow>) -> Self {
-        Self { pull, writer, follow, written: Vec::new(), is_over: false }
+    /// Writes what is pulled; with `follow` also what comes later. It gives `room` back when it is dropped.
+    pub fn new(
+        pull: ChunkPull,
+        writer: ExportWriter,
+        follow: Option<Follow>,
+        room: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { pull, writer, follow, written: Vec::new(), is_over: false, _room: room }
     }
 
     /// The next piece; none after the last.
@@ -194,7 +200,8 @@ mod tests {
             api: api.clone(),
         };
         let pull = ChunkPull::new(api.history.clone(), run, vec![stream], Seq::START, Seq(64));
-        (closing, Export::new(pull, ExportWriter::Raw(ByteWindow::ALL), Some(follow)))
+        let room = api.download_room().expect("there is room");
+        (closing, Export::new(pull, ExportWriter::Raw(ByteWindow::ALL), Some(follow), room))
     }
 
     #[actix_web::test]
