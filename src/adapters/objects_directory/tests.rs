@@ -128,6 +128,21 @@ async fn a_caller_that_gives_up_leaves_nothing_half_written() {
 }
 
 #[tokio::test]
+async fn a_probe_whose_caller_gives_up_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    for _ in 0..20 {
+        let mut probe = store.probe();
+        let _ = futures_util::poll!(&mut probe);
+    }
+    // Who has all the turns knows that the calls that were given up have ended.
+    let turns = u32::try_from(super::PARALLEL_CALLS).expect("small");
+    let _turns = store.calls.acquire_many(turns).await.expect("they come back");
+    assert!(files(folder.path()).is_empty(), "{:?}", files(folder.path()));
+    assert!(!folder.path().join("probe").exists());
+}
+
+#[tokio::test]
 async fn failures_of_the_disk_pass_and_are_told_with_their_place() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("archive");
