@@ -2,6 +2,7 @@
 
 mod archive;
 mod log;
+mod replica;
 mod runner;
 mod store;
 
@@ -10,6 +11,7 @@ pub use archive::{
     ObjectWriter, Recording, RecordingState, RecordingStore, Segment, StoredObject,
 };
 pub use log::{LogError, LogHealth, Page, RunLog, RunReader, Tail, Wake};
+pub use replica::{CommandFeed, OwnerCommand, Replica, ReplicaBatch, ReplicaHealth};
 pub use runner::{NodeCommand, NodeProcess, Output, Runner, StartError, Started};
 pub use store::{
     Annotation, CancelRequest, Claim, Lease, Purged, RecordBatch, RunCursor, RunList, RunQuery,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::entry::{Body, Entry, Level, TraceKind};
@@ -240,7 +241,7 @@ pub enum CancelRequest {
 }
 
 /// New metadata and links of a run; what is none stays as it is.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Annotation {
     /// Replaces the metadata.
     pub metadata: Option<Map<String, Value>>,
