@@ -141,8 +141,13 @@ pub async fn run(
     let recordings: Arc<dyn RecordingStore> = store.clone();
     let store: Arc<dyn RunStore> = store;
     let archive_dir = settings.archive_dir();
-    let objects = DirectoryObjects::open(archive_dir.clone())
-        .with_context(|| format!("the archive {} cannot be used", archive_dir.display()))?;
+    let opened = if recordings.has_objects().await? {
+        DirectoryObjects::open_existing(archive_dir.clone())
+    } else {
+        DirectoryObjects::open(archive_dir.clone())
+    };
+    let objects =
+        opened.with_context(|| format!("the archive {} cannot be used", archive_dir.display()))?;
     let archive =
         Arc::new(Archive::new(Arc::new(objects), recordings, settings.archive.cache_bytes));
     let log = FjallLog::open(log_settings(&settings)?).context("the log cannot be opened")?;
@@ -253,6 +258,7 @@ pub async fn run(
         control,
         access: access(&settings, &data_dir)?,
         default_terminal: settings.terminal.view(),
+        max_downloads: settings.archive.max_downloads as usize,
         instance,
         draining: not_ready.clone(),
         log_moved_aside: moved_aside,

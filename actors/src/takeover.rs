@@ -18,7 +18,7 @@ use crate::flow::draft::{Draft, DraftChunk, DraftChunkKind};
 use crate::flow::sequencer::Sequencer;
 use crate::ids::{NodeRef, Seq, StreamKey};
 use crate::moment::{Moment, Timestamp};
-use crate::ports::{Claim, LogError, Recording, RecordingStore, RunLog, RunStore, StoreError};
+use crate::ports::{Claim, LogError, RecordingStore, RunLog, RunStore, StoreError};
 use crate::roles::node::NodeOutcome;
 use crate::run_view::{Failure, FailureKind, NodeStatus, NodeView, Progress, RunStatus, RunView};
 use crate::verdict::{end_of, judge, verdict_of_nodes};
@@ -84,8 +84,8 @@ impl Survey {
             exits: HashMap::new(),
             runner_kinds: HashMap::new(),
         };
-        for recording in recordings.recordings(&claim.run).await? {
-            survey.resume(&recording)?;
+        for (stream, state) in recordings.encoder_states(&claim.run).await? {
+            survey.resume(stream, &state)?;
         }
         let mut processes: HashMap<NodeRef, ProcessIdentity> = HashMap::new();
         let mut cursor = Seq::START;
@@ -122,11 +122,9 @@ impl Survey {
         Ok(survey)
     }
 
-    fn resume(&mut self, recording: &Recording) -> Result<(), SurveyError> {
-        let Some(state) = &recording.encoder_state else { return Ok(()) };
+    fn resume(&mut self, key: StreamKey, state: &str) -> Result<(), SurveyError> {
         let archived = EncoderState::from_json(state)
             .map_err(|error| StoreError::Broken(format!("encoder_state: {error}")))?;
-        let key = recording.stream.clone();
         if let Some(exit) = archived.exit() {
             self.exits.insert(key.node_ref.clone(), exit.end);
         }

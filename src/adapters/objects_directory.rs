@@ -4,7 +4,7 @@
 //! power cut it is there whole or not at all. A file in `.tmp` is locked while its writer lives; what is not
 //! locked was left by a dead process and is removed when the store is opened. `.tmp` is also the mark of the
 //! archive: while it is missing, for example because a disk is not mounted, every call is `Unavailable`, and
-//! nothing is said to be lost.
+//! nothing is said to be lost. It is made only where an archive begins, never in one that has objects.
 //!
 //! The work blocks, so it is done by at most eight blocking threads.
 
@@ -40,9 +40,36 @@ impl DirectoryObjects {
     /// Opens the archive below `root`, which is made if it is not there, and removes what dead processes were
     /// writing. Blocks for a few accesses to the disk.
     pub fn open(root: PathBuf) -> Result<Self, ObjectError> {
-        let files = Files::open(root)?;
+        let files = Files::at(root);
+        files.begin_archive()?;
+        Self::clean(files)
+    }
+
+    /// Opens an archive that has objects. If it is not there it is not made, as an empty one would say that all
+    /// of them were deleted: it can be used as soon as it is there.
+    pub fn open_existing(root: PathBuf) -> Result<Self, ObjectError> {
+        let files = Files::at(root);
+        match files.is_there() {
+            Ok(true) => Self::clean(files),
+            Ok(false) => {
+                tracing::error!(
+                    error = %files.not_there(),
+                    "recordings can be neither read nor written"
+                );
+                Ok(Self::of(files))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn clean(files: Files) -> Result<Self, ObjectError> {
+        files.remove_abandoned()?;
         files.remove_all(PROBE_FOLDER)?;
-        Ok(Self { files: Arc::new(files), calls: Arc::new(Semaphore::new(PARALLEL_CALLS)) })
+        Ok(Self::of(files))
+    }
+
+    fn of(files: Files) -> Self {
+        Self { files: Arc::new(files), calls: Arc::new(Semaphore::new(PARALLEL_CALLS)) }
     }
 
     /// Runs a call on a blocking thread. A caller that goes away does not stop it.
@@ -112,14 +139,20 @@ impl ObjectStore for DirectoryObjects {
     async fn probe(&self) -> Result<(), ObjectError> {
         let name = format!("{PROBE_FOLDER}{}", Uuid::new_v4().simple());
         let key = ObjectKey::stored(&name).expect("hexadecimal digits are a name");
-        let written = Bytes::from_static(b"probe");
-        self.put(&key, written.clone()).await?;
-        let found = self.read(&key, 0..written.len() as u64).await;
-        self.delete(&key).await?;
-        match found? {
-            bytes if bytes == written => Ok(()),
-            _ => Err(ObjectError::Damaged(key, "it is not what was written".to_owned())),
-        }
+        let written = b"probe";
+        // In one call, which a caller that goes away does not stop: so the object never stays.
+        self.blocking(move |files| {
+            let mut file = files.begin()?;
+            file.append(written)?;
+            files.keep(&file, &key)?;
+            let found = files.read(&key, &(0..written.len() as u64));
+            files.delete(&key)?;
+            match found? {
+                bytes if bytes[..] == written[..] => Ok(()),
+                _ => Err(ObjectError::Damaged(key, "it is not what was written".to_owned())),
+            }
+        })
+        .await
     }
 }
 

@@ -27,6 +27,8 @@ pub struct ArchiveSettings {
     pub delete_after_secs: u64,
     /// Decoded pieces of recordings that stay in memory, in bytes, 4 MiB to 16 GiB.
     pub cache_bytes: u64,
+    /// Recordings that are downloaded at one time, 1 to 100,000.
+    pub max_downloads: u32,
 }
 
 /// What keeps the objects of the archive.
@@ -48,6 +50,7 @@ impl Default for ArchiveSettings {
             flush_interval_ms: 5000,
             delete_after_secs: 60,
             cache_bytes: 64 * MIB,
+            max_downloads: 64,
         }
     }
 }
@@ -62,5 +65,6 @@ impl ArchiveSettings {
         rules.range("archive.flush_interval_ms", self.flush_interval_ms, 100, 600_000);
         rules.range("archive.delete_after_secs", self.delete_after_secs, 0, 86_400);
         rules.range("archive.cache_bytes", self.cache_bytes, 4 * MIB, 16 * GIB);
+        rules.range("archive.max_downloads", u64::from(self.max_downloads), 1, 100_000);
     }
 }

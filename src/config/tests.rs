@@ -103,6 +103,7 @@ fn each_rule_names_its_key_and_what_is_allowed() {
         ("[runners.local]\nkill_grace_secs = 0".into(), "runners.local.kill_grace_secs", "1 to"),
         ("[lease]\nttl_secs = 0".into(), "lease.ttl_secs", "1 to 3600"),
         ("[sse]\nkeep_alive_secs = 31".into(), "sse.keep_alive_secs", "1 to 30"),
+        ("[archive]\nmax_downloads = 0".into(), "archive.max_downloads", "1 to 100000"),
         ("[sse]\nmax_viewers = 0".into(), "sse.max_viewers", "1 to 1000000"),
         ("[sse]\nmax_duration_secs = -1".into(), "sse.max_duration_secs", "allowed"),
         ("[memory]\ncapture_bytes = 99999999999".into(), "memory.capture_bytes", "1048576 to"),

@@ -11,6 +11,7 @@ use runcast_actors::messages::run_control::RunControl;
 use runcast_actors::ports::{RunLog, RunStore, StoredRun};
 use runcast_actors::run_view::TerminalView;
 use runcast_actors::seek::Seeker;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::http::access::{Access, Caller};
 use crate::http::error::{ApiError, ErrorCode};
@@ -35,6 +36,8 @@ pub struct ApiParts {
     pub access: Access,
     /// The terminal of nodes that do not say otherwise.
     pub default_terminal: TerminalView,
+    /// Recordings that are downloaded at one time (`archive.max_downloads`).
+    pub max_downloads: usize,
     /// This instance.
     pub instance: InstanceId,
     /// True once the service takes no new runs.
@@ -50,12 +53,22 @@ pub struct Api {
     parts: ApiParts,
     pub(crate) positions: PositionCache,
     pub(crate) store_states: StoreStates,
+    downloads: Arc<Semaphore>,
 }
 
 impl Api {
     /// Of these parts.
     pub fn new(parts: ApiParts) -> Self {
-        Self { parts, positions: PositionCache::default(), store_states: StoreStates::default() }
+        let downloads = Arc::new(Semaphore::new(parts.max_downloads));
+        let (positions, store_states) = (PositionCache::default(), StoreStates::default());
+        Self { parts, positions, store_states, downloads }
+    }
+
+    /// Room for one more download, held until it is over.
+    pub(crate) fn download_room(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        self.downloads.clone().try_acquire_owned().map_err(|_| {
+            ApiError::new(ErrorCode::Unavailable, "too many recordings are downloaded at once")
+        })
     }
 
     /// True once the service takes no new runs.

@@ -15,8 +15,9 @@ use crate::http::error::{ApiError, ErrorCode};
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PATCH, DELETE");
 const REQUEST_HEADERS: HeaderValue =
     HeaderValue::from_static("Authorization, Content-Type, Last-Event-ID, X-Request-Id");
-const EXPOSED_HEADERS: HeaderValue =
-    HeaderValue::from_static("X-Request-Id, Retry-After, ETag, Content-Disposition, Content-Range");
+const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static(
+    "X-Request-Id, Retry-After, ETag, Content-Disposition, Content-Range, X-Runcast-State",
+);
 /// How long a browser may remember a preflight, in seconds.
 const MAX_AGE_SECS: HeaderValue = HeaderValue::from_static("600");
 

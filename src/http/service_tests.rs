@@ -362,7 +362,9 @@ async fn only_listed_origins_may_read() {
         assert_eq!(answer.header("access-control-allow-origin"), Some("https://page.example"));
         assert_eq!(
             answer.header("access-control-expose-headers"),
-            Some("X-Request-Id, Retry-After, ETag, Content-Disposition, Content-Range")
+            Some(
+                "X-Request-Id, Retry-After, ETag, Content-Disposition, Content-Range, X-Runcast-State"
+            )
         );
         assert_eq!(answer.header("vary"), Some("Origin"));
     }

@@ -21,9 +21,10 @@ use runcast_actors::kernel::ArbiterPool;
 use runcast_actors::messages::run_control::{ControlError, RunControl};
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{
-    Annotation, ArchiveBatch, CancelRequest, Claim, Lease, LogError, LogHealth, ObjectKey, Page,
-    Purged, RecordBatch, Recording, RecordingStore, RunList, RunLog, RunQuery, RunReader, RunStore,
-    Segment, StoreError, StoredRun, Submission, Submitted, Tail, TraceQuery, Wake,
+    Annotation, ArchiveBatch, CancelRequest, Claim, EncoderStates, Lease, LogError, LogHealth,
+    ObjectKey, Page, Purged, RecordBatch, Recording, RecordingStore, RunList, RunLog, RunQuery,
+    RunReader, RunStore, Segment, StoreError, StoredRun, Submission, Submitted, Tail, TraceQuery,
+    Wake,
 };
 use runcast_actors::run_spec::{RunSpec, TerminalSpec};
 use runcast_actors::run_view::{
@@ -40,6 +41,9 @@ use crate::http::api::{Api, ApiParts};
 
 pub(crate) const TERMINAL: TerminalView =
     TerminalView { mode: TerminalMode::Pty, cols: 120, rows: 30 };
+
+/// Downloads that the service of a fixture has room for.
+pub(crate) const MAX_DOWNLOADS: usize = 2;
 
 pub(crate) fn run_key(run: &str) -> RunKey {
     RunKey { tenant: TenantId::default_tenant(), run: run.parse().expect("a valid id") }
@@ -323,9 +327,17 @@ impl RunStore for FakeStore {
 
 #[async_trait]
 impl RecordingStore for FakeStore {
+    async fn has_objects(&self) -> Result<bool, StoreError> {
+        unreachable!("no route opens the archive")
+    }
+
     async fn recordings(&self, _: &RunKey) -> Result<Vec<Recording>, StoreError> {
         self.look()?;
         Ok(self.recordings.lock().expect("not poisoned").clone())
+    }
+
+    async fn encoder_states(&self, _: &RunKey) -> Result<EncoderStates, StoreError> {
+        unreachable!("no route archives")
     }
 
     async fn recording(
@@ -546,6 +558,7 @@ pub(crate) fn fixture(mode: AccessMode, log: LogHealth) -> Fixture {
         control: control.clone(),
         access,
         default_terminal: TERMINAL,
+        max_downloads: MAX_DOWNLOADS,
         instance: "instance-1".parse().expect("valid"),
         draining: draining.clone(),
         log_moved_aside: None,

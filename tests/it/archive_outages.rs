@@ -117,3 +117,35 @@ async fn p2_an_archive_that_is_not_there_is_no_loss() {
     let again = replay(&api, &run).await;
     assert_eq!(again.events, seen.events);
 }
+
+#[tokio::test]
+async fn p2_an_archive_that_is_not_mounted_at_the_start_is_no_loss() {
+    let mut service = Service::builder().config(ARCHIVES_AT_ONCE).start().await;
+    let run = service.api().submit(&run_of([pty("a", "seq 3000")])).await;
+    let mut seen = Collected::new();
+    seen.read(&mut service.api().stream(&run).open().await).await;
+    wait_final(&service.api(), &run, 1, RUN_LIMIT).await;
+    assert!(service.stop().await.success());
+    let (archive, aside) = (directory(&service), service.data_dir().join("aside"));
+    std::fs::rename(&archive, &aside).expect("it is moved");
+    std::fs::create_dir(&archive).expect("the mount point");
+
+    service.restart().await;
+    let api = service.api();
+    assert_eq!(archive_state(&api).await, "down");
+    assert!(service.log().contains("is not the archive: mount it"), "{}", service.log());
+    let error = api.stream(&run).open().await.find("error").await.json();
+    assert_eq!(error["retryable"], true, "{error}");
+    assert_eq!(recording(&api, &run, "a", "pty").await["state"], "complete", "nothing is lost");
+    let made = std::fs::read_dir(&archive).expect("the mount point").count();
+    assert_eq!(made, 0, "it stays empty");
+
+    std::fs::remove_dir(&archive).expect("the mount point");
+    std::fs::rename(&aside, &archive).expect("it is mounted");
+    wait_for("the archive is told to be there", RUN_LIMIT, async || {
+        (archive_state(&api).await == "up").then_some(())
+    })
+    .await;
+    let again = replay(&api, &run).await;
+    assert_eq!(again.events, seen.events, "without a start");
+}

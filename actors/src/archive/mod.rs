@@ -3,6 +3,7 @@
 mod blocks;
 mod catalog;
 pub mod compaction;
+mod damaged_frames;
 pub mod left_overs;
 mod reader;
 

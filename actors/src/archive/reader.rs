@@ -11,6 +11,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::catalog::{Catalog, Catalogs, FrameAt};
+use super::damaged_frames::{DamagedFrames, FrameKey};
 use crate::cast::{self, CastError};
 use crate::entry::{Body, Entry};
 use crate::history::{StreamPlace, Wanted};
@@ -28,9 +29,9 @@ pub struct Archive {
     recordings: Arc<dyn RecordingStore>,
     frames: Cache<FrameKey, Frame, FrameWeight>,
     catalogs: Catalogs,
+    damaged: DamagedFrames,
 }
 
-type FrameKey = (ObjectKey, u64);
 type Frame = Arc<Vec<Arc<Entry>>>;
 
 #[derive(Clone)]
@@ -88,7 +89,8 @@ impl Archive {
     ) -> Self {
         let frames = usize::try_from(cache_bytes / TYPICAL_FRAME_BYTES).unwrap_or(usize::MAX);
         let frames = Cache::with_weighter(frames.max(16), cache_bytes, FrameWeight);
-        Self { objects, recordings, frames, catalogs: Catalogs::default() }
+        let (catalogs, damaged) = (Catalogs::default(), DamagedFrames::default());
+        Self { objects, recordings, frames, catalogs, damaged }
     }
 
     /// Where the objects are.
@@ -102,7 +104,8 @@ impl Archive {
     }
 
     /// Chunks after `after` and up to `upto`, of all streams or of one, about `limit` bytes of memory cost
-    /// but at least one if there is one. What is missing or damaged is left out.
+    /// but at least one if there is one. What is missing or damaged is left out, and not looked at again
+    /// before [`Self::forget`].
     pub async fn read(
         &self,
         run: &RunKey,
@@ -111,7 +114,7 @@ impl Archive {
         upto: Seq,
         limit: usize,
     ) -> Result<Archived, ArchiveError> {
-        let mut missing = HashSet::new();
+        let mut missing = self.damaged.of(run);
         loop {
             let catalog =
                 self.catalogs.get(self.recordings.as_ref(), run, stream, after, upto).await?;
@@ -127,11 +130,14 @@ impl Archive {
                     let still_there = again.frames.iter().any(|other| {
                         other.object == frame.object && other.info.offset == frame.info.offset
                     });
-                    if still_there && missing.insert(key) {
+                    if still_there && missing.insert(key.clone()) {
                         tracing::error!(%run, %error, "a piece of a recording cannot be read");
-                        let damaged = self.recordings.mark_damaged(run, &frame.stream).await;
-                        if let Err(error) = damaged {
-                            tracing::warn!(%run, %error, "the recording was not marked as damaged");
+                        match self.recordings.mark_damaged(run, &frame.stream).await {
+                            Ok(()) => self.damaged.add(run, key),
+                            // Whoever reads next tries it again.
+                            Err(error) => tracing::warn!(
+                                %run, %error, "the recording was not marked as damaged"
+                            ),
                         }
                     }
                 }
@@ -174,6 +180,7 @@ impl Archive {
     /// The rows of the run have changed so that what is remembered of it is wrong.
     pub fn forget(&self, run: &RunKey) {
         self.catalogs.forget(run);
+        self.damaged.forget(run);
     }
 
     async fn merge(

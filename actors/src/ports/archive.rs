@@ -4,6 +4,7 @@
 //! moves the checkpoint of the run; an object without a row is a left-over, a row without its object is
 //! a gap.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -228,7 +229,7 @@ pub struct Recording {
     /// The epoch that wrote last.
     pub epoch: Epoch,
     /// The state of its encoder as JSON ([`crate::cast::EncoderState`]); kept after its end, as it tells
-    /// what a seek bar shows.
+    /// what a seek bar shows. Lists of recordings leave it out.
     pub encoder_state: Option<String>,
     /// When its first chunk was archived.
     pub created_at: Timestamp,
@@ -300,11 +301,21 @@ pub struct ArchiveBatch {
     pub through: Seq,
 }
 
+/// The states of encoders as JSON, by stream.
+pub type EncoderStates = BTreeMap<StreamKey, String>;
+
 /// The rows of recordings and segments.
 #[async_trait]
 pub trait RecordingStore: Send + Sync {
-    /// Every recording of a run, ordered by node and stream. Empty for an unknown run.
+    /// True if any recording or segment of any run names an object.
+    async fn has_objects(&self) -> Result<bool, StoreError>;
+
+    /// Every recording of a run, ordered by node and stream, without the states of their encoders, which are
+    /// large. Empty for an unknown run.
     async fn recordings(&self, run: &RunKey) -> Result<Vec<Recording>, StoreError>;
+
+    /// The states of the encoders of a run ([`Recording::encoder_state`]), for who archives on or takes over.
+    async fn encoder_states(&self, run: &RunKey) -> Result<EncoderStates, StoreError>;
 
     /// The recording of one stream.
     async fn recording(

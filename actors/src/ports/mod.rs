@@ -6,8 +6,8 @@ mod runner;
 mod store;
 
 pub use archive::{
-    ArchiveBatch, IncompleteReason, ObjectError, ObjectKey, ObjectStore, ObjectWriter, Recording,
-    RecordingState, RecordingStore, Segment, StoredObject,
+    ArchiveBatch, EncoderStates, IncompleteReason, ObjectError, ObjectKey, ObjectStore,
+    ObjectWriter, Recording, RecordingState, RecordingStore, Segment, StoredObject,
 };
 pub use log::{LogError, LogHealth, Page, RunLog, RunReader, Tail, Wake};
 pub use runner::{NodeCommand, NodeProcess, Output, Runner, StartError, Started};

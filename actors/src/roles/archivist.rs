@@ -5,6 +5,9 @@
 //! Stops: when every recording of a run that has ended has its final state.
 //! Restart: yes, from the checkpoint; what was encoded beyond it is encoded again.
 
+mod ending;
+mod retry;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,20 +16,16 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::archive::compaction::{Compaction, compact};
-use crate::archive::{Archive, ArchiveError, left_overs};
-use crate::cast::{CastHeader, Defect, EncodedSegment, EncoderState, StreamEncoder};
+use self::retry::RETRY_FIRST;
+use crate::archive::{Archive, left_overs};
+use crate::cast::{CastHeader, EncodedSegment, EncoderState, StreamEncoder};
 use crate::entry::{Body, Chunk, ChunkKind, Entry, TerminalSize};
 use crate::fail_point::fail_point;
 use crate::ids::{Epoch, RunKey, Seq, StreamKey};
 use crate::kernel::{ExitStatus, KillSwitch};
 use crate::live_runs::LiveRuns;
 use crate::moment::Timestamp;
-use crate::ports::{
-    ArchiveBatch, IncompleteReason, LogError, ObjectKey, Recording, RecordingState, RunLog,
-    Segment, StoreError,
-};
-use crate::run_view::RecordingCounts;
+use crate::ports::{ArchiveBatch, LogError, ObjectKey, Recording, RecordingState, RunLog, Segment};
 
 /// How much of the log is looked through at once.
 const READ_BYTES: usize = 512 * 1024;
@@ -34,12 +33,6 @@ const READ_BYTES: usize = 512 * 1024;
 const LINGER: Duration = Duration::from_millis(20);
 /// Segments of a flush that are written at the same time.
 const PUTS_AT_ONCE: usize = 8;
-/// Recordings that get their final state at the same time; each holds about two frames.
-const ENDINGS_AT_ONCE: usize = 4;
-/// The first wait after a failed write; it doubles …
-const RETRY_FIRST: Duration = Duration::from_millis(200);
-/// … up to this.
-const RETRY_MAX: Duration = Duration::from_secs(10);
 /// A run that has gone on for so many intervals is flushed less often, so that segments stay few …
 const INTERVALS_PER_RUN: u32 = 1000;
 /// … but at least this often.
@@ -61,8 +54,6 @@ pub struct ArchiveSettings {
 pub struct ArchivedThrough {
     /// Every chunk up to here is archived.
     pub seq: Seq,
-    /// Bytes of the log that were archived by this owner.
-    pub bytes: u64,
     /// The run has ended and every recording has its final state.
     pub is_final: bool,
 }
@@ -174,6 +165,7 @@ impl Archivist {
     async fn resume(&self) -> Result<Work, ExitStatus> {
         let rows = self.archive.recordings();
         let recordings = self.retried(async || rows.recordings(&self.run).await).await?;
+        let mut states = self.retried(async || rows.encoder_states(&self.run).await).await?;
         let (through, _) =
             self.retried(async || rows.segments(&self.run, None, Seq::MAX, 1).await).await?;
         let mut work = Work {
@@ -189,7 +181,8 @@ impl Archivist {
                 .get(&self.run)
                 .is_some_and(|known| known.view.status.is_terminal()),
         };
-        for recording in recordings {
+        for mut recording in recordings {
+            recording.encoder_state = states.remove(&recording.stream);
             let state = recording.encoder_state.as_deref().unwrap_or_default();
             let state = EncoderState::from_json(state).map_err(ExitStatus::failed)?;
             let encoder = StreamEncoder::resume(recording.stream.clone(), state);
@@ -289,12 +282,9 @@ impl Archivist {
             metrics::histogram!("runcast_archive_flush_seconds").record(started.elapsed());
             metrics::counter!("runcast_archive_stored_bytes_total").increment(encoded_bytes);
         }
-        let gathered = std::mem::take(&mut work.gathered);
+        work.gathered = 0;
         work.oldest = None;
-        self.archived.send_modify(|archived| {
-            archived.seq = work.cursor;
-            archived.bytes += gathered;
-        });
+        self.archived.send_modify(|archived| archived.seq = work.cursor);
         self.show_counts(work);
         Ok(())
     }
@@ -311,132 +301,11 @@ impl Archivist {
         Ok(Segment { stream: key.clone(), epoch: self.epoch, object, length, frames })
     }
 
-    /// Brings every stream whose end is archived to its final state; at the end of the run also those whose
-    /// end was lost.
-    async fn finalise_ended(&self, work: &mut Work, is_end: bool) -> Result<(), ExitStatus> {
-        let ended = |stream: &&mut StreamWork| {
-            stream.recording.state == RecordingState::Live
-                && (is_end || stream.encoder.state().exit().is_some())
-        };
-        let endings = work.streams.values_mut().filter(ended).map(|stream| self.finalise(stream));
-        // Most of it is waiting for the disk.
-        let mut endings = stream::iter(endings).buffer_unordered(ENDINGS_AT_ONCE);
-        let mut changed = false;
-        while let Some(ended) = endings.next().await {
-            ended?;
-            changed = true;
-        }
-        drop(endings);
-        if changed {
-            self.show_counts(work);
-        }
-        Ok(())
-    }
-
-    async fn finalise(&self, stream: &mut StreamWork) -> Result<(), ExitStatus> {
-        let key = stream.recording.stream.clone();
-        let told = stream.encoder.state().exit().map(|exit| &exit.totals);
-        let compacting = async || compact(&self.archive, &self.run, &key, self.epoch, told).await;
-        let Compaction { whole, tally, is_damaged } = self.stored(compacting).await?;
-        fail_point("archive.compacted");
-        let reason = match tally.defect() {
-            _ if is_damaged => Some(IncompleteReason::Archive),
-            None => None,
-            Some(Defect::Missing { .. }) => Some(IncompleteReason::Gap),
-            Some(Defect::Lost { .. } | Defect::NoEnd { .. }) => Some(IncompleteReason::Lost),
-            Some(Defect::Chunks { .. } | Defect::Bytes { .. } | Defect::Sha256 { .. }) => {
-                Some(IncompleteReason::Mismatch)
-            }
-        };
-        let recording = &mut stream.recording;
-        recording.state = match reason {
-            None => RecordingState::Complete,
-            Some(_) => RecordingState::Incomplete,
-        };
-        recording.reason = reason;
-        recording.object = whole.as_ref().map(|whole| whole.object.clone());
-        recording.chunks = tally.chunks();
-        recording.bytes = tally.bytes();
-        recording.gaps = tally.gaps();
-        recording.sha256 = Some(tally.sha256());
-        recording.updated_at = Timestamp::now();
-        recording.completed_at = Some(recording.updated_at);
-        if let Some(reason) = reason {
-            let reason = reason.as_str();
-            tracing::warn!(run = %self.run, stream = %key.stream, node = %key.node_ref, reason, "a recording is incomplete");
-        }
-        let rows = self.archive.recordings();
-        self.retried(async || {
-            rows.finalise(&self.run, self.epoch, recording.clone(), whole.clone()).await
-        })
-        .await?;
-        fail_point("archive.finalised");
-        self.archive.forget(&self.run);
-        Ok(())
-    }
-
-    fn show_counts(&self, work: &Work) {
-        let mut counts = RecordingCounts::default();
-        for stream in work.streams.values() {
-            match stream.recording.state {
-                RecordingState::Live => counts.live += 1,
-                RecordingState::Complete => counts.complete += 1,
-                RecordingState::Incomplete => counts.incomplete += 1,
-            }
-        }
-        self.live.recordings(&self.run, counts);
-    }
-
     /// Deletes segments that an owner wrote before it died, without their rows.
     async fn delete_left_overs(&self) {
         if let Err(error) = left_overs::delete(&self.archive, &self.run).await {
             // They cost only room, and the next owner or the purge of the run deletes them.
             tracing::warn!(run = %self.run, %error, "left-overs of the archive were not deleted");
-        }
-    }
-
-    /// Asks the rows until they answer.
-    async fn retried<Answer>(
-        &self,
-        ask: impl AsyncFn() -> Result<Answer, StoreError>,
-    ) -> Result<Answer, ExitStatus> {
-        let mut retry = Retry::default();
-        loop {
-            match ask().await {
-                Ok(answer) => return Ok(answer),
-                Err(StoreError::Fenced(epoch)) => {
-                    // No restart can mend this: the group goes, and its processes with it.
-                    let error = format!("epoch {epoch} of the run is fenced");
-                    self.group.kill(ExitStatus::failed(error));
-                    return Err(ExitStatus::Killed);
-                }
-                Err(StoreError::Broken(error)) => return Err(ExitStatus::failed(error)),
-                Err(error @ StoreError::Unavailable(_)) => retry.wait(&self.run, &error).await,
-            }
-        }
-    }
-
-    /// Asks the object store until it answers.
-    async fn stored<Answer, Error: Into<ArchiveError>>(
-        &self,
-        ask: impl AsyncFn() -> Result<Answer, Error>,
-    ) -> Result<Answer, ExitStatus> {
-        let mut retry = Retry::default();
-        loop {
-            match ask().await.map_err(Into::into) {
-                Ok(answer) => return Ok(answer),
-                Err(ArchiveError::Objects(error)) => {
-                    if !error.is_passing() {
-                        return Err(ExitStatus::failed(error));
-                    }
-                    metrics::counter!("runcast_archive_failures_total").increment(1);
-                    retry.wait(&self.run, &error).await;
-                }
-                Err(ArchiveError::Store(StoreError::Broken(error))) => {
-                    return Err(ExitStatus::failed(error));
-                }
-                Err(ArchiveError::Store(error)) => retry.wait(&self.run, &error).await,
-            }
         }
     }
 }
@@ -455,23 +324,5 @@ impl StreamWork {
         recording.epoch = epoch;
         recording.updated_at = Timestamp::now();
         recording.encoder_state = Some(state.to_json());
-    }
-}
-
-/// The wait between tries.
-struct Retry(Duration);
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self(RETRY_FIRST)
-    }
-}
-
-impl Retry {
-    async fn wait(&mut self, run: &RunKey, error: &dyn std::fmt::Display) {
-        let wait_ms = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        tracing::warn!(%run, %error, wait_ms, "the archive waits");
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(RETRY_MAX);
     }
 }

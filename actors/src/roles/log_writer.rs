@@ -138,7 +138,7 @@ impl Journal {
             }
         }
         self.live.acknowledged(&batch);
-        self.gate.appended(bytes);
+        self.gate.appended(last, bytes);
         self.lock().unacknowledged.drain(..count);
         self.acknowledged.send_modify(|acknowledged| {
             acknowledged.seq = last;

@@ -147,7 +147,7 @@ impl Owner {
         let inbox = Arc::new(Inbox::default());
         let health = self.service.log_health.clone();
         let gate = CaptureGate::new(self.service.max_bytes_per_run, health);
-        gate.appended(survey.bytes);
+        gate.appended(survey.last, survey.bytes);
         let last_known = survey.last;
         let mut stored = self.claim.stored.clone();
         stored.view = survey.view.clone();

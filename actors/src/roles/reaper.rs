@@ -5,6 +5,7 @@
 //! Stops: with the service.
 //! Restart: yes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,13 +44,39 @@ pub struct Reaper {
     pub retention: Retention,
 }
 
+/// Which runs were looked at for their logs.
+#[derive(Default)]
+struct Trimming {
+    /// The last one.
+    last: Option<RunKey>,
+    /// Trimmed as far as they ever will be, and still in the log.
+    trimmed: HashSet<RunKey>,
+}
+
+impl Trimming {
+    /// Those of this look: it goes on behind the last, and after the end at the beginning.
+    fn next(&mut self, mut runs: Vec<RunKey>) -> Vec<RunKey> {
+        runs.sort_unstable();
+        self.trimmed.retain(|run| runs.binary_search(run).is_ok());
+        runs.retain(|run| !self.trimmed.contains(run));
+        let seen = self.last.as_ref().map_or(0, |last| runs.partition_point(|run| run <= last));
+        runs.rotate_left(seen);
+        runs.truncate(AT_ONCE as usize);
+        self.last = runs.last().cloned();
+        runs
+    }
+}
+
 impl Reaper {
     /// One incarnation.
     pub async fn look(self: Arc<Self>) -> ExitStatus {
+        let mut trimming = Trimming::default();
         loop {
-            for result in
-                [self.delete_superseded().await, self.trim_ended().await, self.expire().await]
-            {
+            for result in [
+                self.delete_superseded().await,
+                self.trim_ended(&mut trimming).await,
+                self.expire().await,
+            ] {
                 if let Err(error) = result {
                     tracing::warn!(%error, "what runs left behind was not cleaned up");
                 }
@@ -78,9 +105,9 @@ impl Reaper {
     }
 
     /// What an owner leaves in the log is trimmed here when its time has come, also after a restart.
-    async fn trim_ended(&self) -> Result<(), HistoryError> {
+    async fn trim_ended(&self, trimming: &mut Trimming) -> Result<(), HistoryError> {
         let ended_before = Timestamp::now().minus(self.retention.hot_min);
-        for run in self.log.runs().await? {
+        for run in trimming.next(self.log.runs().await?) {
             if self.history.live().get(&run).is_some() {
                 continue;
             }
@@ -95,6 +122,7 @@ impl Reaper {
             let (archived, _) =
                 self.history.archive().recordings().segments(&run, None, Seq::MAX, 1).await?;
             self.log.trim(&run, archived.min(view.last_seq)).await?;
+            trimming.trimmed.insert(run);
         }
         Ok(())
     }
@@ -123,5 +151,31 @@ impl Reaper {
         archive.recordings().forget_objects(run).await?;
         tracing::info!(%run, "the recordings of the run were removed: their time is over");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::log_memory::run_key;
+
+    #[test]
+    fn logs_are_looked_at_in_turn_and_once_trimmed_no_more() {
+        let at_once = AT_ONCE as usize;
+        let all: Vec<RunKey> =
+            (0..2 * at_once + 50).map(|n| run_key(&format!("r{n:04}"))).collect();
+        let mut held = all.clone();
+        held.reverse();
+        let mut trimming = Trimming::default();
+        assert_eq!(trimming.next(held.clone()), all[..at_once]);
+        trimming.trimmed.extend(all[..10].iter().cloned());
+        assert_eq!(trimming.next(held.clone()), all[at_once..2 * at_once]);
+        let next: Vec<RunKey> = all[2 * at_once..].iter().chain(&all[10..]).cloned().collect();
+        assert_eq!(trimming.next(held.clone()), next[..at_once]);
+
+        assert_eq!(trimming.next(all[5..15].to_vec()).len(), 5);
+        assert_eq!(trimming.trimmed.len(), 5, "what the log does not hold is forgotten");
+        assert!(trimming.next(Vec::new()).is_empty());
+        assert_eq!(trimming.next(all[..3].to_vec()), all[..3]);
     }
 }

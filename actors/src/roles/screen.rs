@@ -100,12 +100,15 @@ impl Screen {
     }
 
     fn tell(&self, painting: &mut Painting) {
-        let changed = painting.changed();
+        let mut changed = painting.changed();
         for (stream, list) in &changed {
             if list.extent().has_ended {
                 self.library.store(&self.run, stream, list.clone());
             }
         }
+        // What is stored has all its keyframes; what stays in memory may have fewer.
+        painting.thin_keyframes(self.keyframes.bytes_per_stream());
+        changed.extend(painting.changed());
         self.keyframes.note(painting.seq(), changed);
     }
 }

@@ -46,24 +46,11 @@ impl Trimmer {
     pub async fn follow(self: Arc<Self>) -> ExitStatus {
         let (mut archived, mut recorded) = (self.archived.clone(), self.recorded.clone());
         let mut health = self.health.clone();
-        // Archived, with what the archive counted, but maybe not recorded.
-        let mut steps: VecDeque<ArchivedThrough> = VecDeque::new();
-        let mut released = archived.borrow().bytes;
         let mut marks: VecDeque<(Seq, Instant)> = VecDeque::new();
         let mut trimmed = Seq::START;
         loop {
-            let now_archived = *archived.borrow_and_update();
-            if steps.back().is_none_or(|last| last.seq < now_archived.seq) {
-                steps.push_back(now_archived);
-            }
-            let through = now_archived.seq.min(*recorded.borrow_and_update());
-            while let Some(step) = steps.front().copied()
-                && step.seq <= through
-            {
-                steps.pop_front();
-                self.gate.recorded(step.bytes.saturating_sub(released));
-                released = released.max(step.bytes);
-            }
+            let through = archived.borrow_and_update().seq.min(*recorded.borrow_and_update());
+            self.gate.recorded(through);
             if through > trimmed {
                 self.mark(&mut marks, through);
             }
@@ -109,5 +96,40 @@ async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::log_memory::{MemoryLog, run_key};
+
+    #[tokio::test(flavor = "local", start_paused = true)]
+    async fn room_comes_back_also_when_an_incarnation_ends_between_two_checkpoints() {
+        let (archived, archived_through) = watch::channel(ArchivedThrough::default());
+        let (recorded, recorded_through) = watch::channel(Seq::START);
+        let (_health, health) = watch::channel(LogHealth::Up);
+        let gate = CaptureGate::new(1 << 20, health.clone());
+        let trimmer = Arc::new(Trimmer {
+            run: run_key("r"),
+            log: Arc::new(MemoryLog::new()),
+            archived: archived_through,
+            recorded: recorded_through,
+            gate: gate.clone(),
+            hot_min: Duration::from_secs(3600),
+            health,
+        });
+        gate.appended(Seq(5), 5000);
+        gate.appended(Seq(9), 9000);
+        let mut left = Vec::new();
+        for (archive, rows) in [(5, 0), (5, 5), (9, 5), (9, 9)] {
+            let following = tokio::task::spawn_local(trimmer.clone().follow());
+            archived.send_modify(|archived| archived.seq = Seq(archive));
+            recorded.send_replace(Seq(rows));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            following.abort();
+            left.push(gate.unrecorded());
+        }
+        assert_eq!(left, [14_000, 9000, 9000, 0]);
     }
 }

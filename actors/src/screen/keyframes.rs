@@ -172,6 +172,16 @@ impl KeyframeList {
         }
     }
 
+    /// Drops keyframes until those that are left take at most `max_bytes`, or are the first and the last. True
+    /// if some went.
+    pub fn thin_to(&mut self, max_bytes: usize) -> bool {
+        let before = self.frames.len();
+        while self.frames.len() > 2 && self.memory > max_bytes {
+            self.thin();
+        }
+        self.frames.len() < before
+    }
+
     /// Drops every other keyframe, but neither the first nor the last.
     fn thin(&mut self) {
         let last = self.frames.len() - 1;

@@ -21,7 +21,7 @@ pub mod terminal;
 mod terminal_tests;
 pub mod utf8_stream;
 
-pub use keyframes::{At, Keyframe, KeyframeList, KeyframePlace, StreamExtent};
+pub use keyframes::{At, Keyframe, KeyframeList, KeyframePlace, MAX_KEYFRAME_BYTES, StreamExtent};
 pub use lines::{FrozenCollector, FrozenSource, LineCollector};
 pub use painter::StreamPainter;
 pub use painting::{PaintedStream, Painting};

@@ -142,6 +142,15 @@ impl Painting {
         }
     }
 
+    /// Thins the keyframes of every stream until its list takes at most `max_bytes`.
+    pub fn thin_keyframes(&mut self, max_bytes: usize) {
+        for (key, painted) in &mut self.streams {
+            if painted.keyframes.thin_to(max_bytes) {
+                self.changed.insert(key.clone());
+            }
+        }
+    }
+
     /// The keyframes of the streams that have changed since the last call.
     pub fn changed(&mut self) -> Vec<(StreamKey, KeyframeList)> {
         let changed = std::mem::take(&mut self.changed);

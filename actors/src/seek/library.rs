@@ -4,7 +4,7 @@
 //! They are derived from the recording, so every loss of them costs time and nothing else. A list may end
 //! before its stream does; it is a good beginning all the same.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use quick_cache::unsync::Cache;
 use tokio::sync::{Semaphore, watch};
 
 use super::end_of;
+use super::followed::{FollowedKeyframes, KeyframeRoom};
 use crate::entry::Body;
 use crate::history::{History, HistoryError, Item};
 use crate::ids::{RunKey, Seq, StreamKey, hash_of};
@@ -42,6 +43,7 @@ pub struct KeyframeLibrary {
     history: History,
     arbiters: Arc<ArbiterPool>,
     followed: Mutex<HashMap<RunKey, Arc<FollowedKeyframes>>>,
+    room: Arc<KeyframeRoom>,
     cache: Mutex<Cache<(RunKey, StreamKey), KeyframeList, ByMemory>>,
     rebuilds: Mutex<HashMap<(RunKey, StreamKey), watch::Receiver<()>>>,
     one_rebuild: Semaphore,
@@ -63,42 +65,6 @@ impl Weighter<(RunKey, StreamKey), KeyframeList> for ByMemory {
     }
 }
 
-/// The keyframes of a run that is followed: they outlive the incarnations of who follows it.
-#[derive(Default)]
-pub struct FollowedKeyframes(Mutex<KeyframesAt>);
-
-#[derive(Default, Clone)]
-struct KeyframesAt {
-    seq: Seq,
-    streams: BTreeMap<StreamKey, KeyframeList>,
-}
-
-impl FollowedKeyframes {
-    /// How far the run was painted, and the keyframes up to there.
-    pub fn known(&self) -> (Seq, BTreeMap<StreamKey, KeyframeList>) {
-        let known = self.lock().clone();
-        (known.seq, known.streams)
-    }
-
-    /// Notes what has changed up to an entry.
-    pub fn note(&self, seq: Seq, changed: Vec<(StreamKey, KeyframeList)>) {
-        let mut known = self.lock();
-        known.seq = seq;
-        known.streams.extend(changed);
-    }
-
-    fn stream(&self, stream: &StreamKey) -> Option<KeyframeList> {
-        let known = self.lock();
-        let mut list = known.streams.get(stream).cloned()?;
-        list.see(known.seq);
-        Some(list)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, KeyframesAt> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl KeyframeLibrary {
     /// Over this history and its archive. What takes long is computed on these threads, which should have
     /// a low priority.
@@ -107,6 +73,7 @@ impl KeyframeLibrary {
             history,
             arbiters,
             followed: Mutex::default(),
+            room: Arc::default(),
             cache: Mutex::new(Cache::with_weighter(CACHE_LISTS, CACHE_BYTES, ByMemory)),
             rebuilds: Mutex::default(),
             one_rebuild: Semaphore::new(1),
@@ -116,7 +83,8 @@ impl KeyframeLibrary {
 
     /// Where who follows the run from now on keeps its keyframes.
     pub fn follow(&self, run: &RunKey) -> Arc<FollowedKeyframes> {
-        lock(&self.followed).entry(run.clone()).or_default().clone()
+        let kept = || Arc::new(FollowedKeyframes::new(self.room.clone()));
+        lock(&self.followed).entry(run.clone()).or_insert_with(kept).clone()
     }
 
     /// The run is not followed any more; its keyframes stay in the cache.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use regex::{Regex, RegexBuilder};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::reader::LineReader;
@@ -124,7 +124,8 @@ impl Seeker {
         Ok(LinePage { lines: page.into(), next_from, total })
     }
 
-    /// Looks through the lines of these streams, interleaved, from some line on, for at most `limit` hits.
+    /// Looks through the lines of these streams, interleaved, from some line on, for at most `limit` hits. A
+    /// search has a turn only while it computes: one whose client does not read keeps no other waiting.
     pub async fn search(
         &self,
         run: &RunKey,
@@ -133,8 +134,7 @@ impl Seeker {
         from: u64,
         limit: usize,
     ) -> Result<Search, SeekError> {
-        let open = Arc::clone(&self.open_searches).try_acquire_owned();
-        let open = open.map_err(|_| SeekError::Busy)?;
+        let _place = self.beginning_searches.try_acquire().map_err(|_| SeekError::Busy)?;
         drop(room(&self.searches).await?);
         let lists = self.lists(run, streams, false).await?;
         let known_total = self.known_total(run, &lists);
@@ -148,7 +148,6 @@ impl Seeker {
             left: limit,
             is_over: false,
             known_total,
-            _open: open,
         })
     }
 
@@ -188,7 +187,6 @@ pub struct Search {
     left: usize,
     is_over: bool,
     known_total: Option<u64>,
-    _open: OwnedSemaphorePermit,
 }
 
 impl Search {

@@ -3,6 +3,7 @@
 //! Everything begins at a keyframe and costs what follows it up to the moment that is asked for. What is
 //! computed at once is bounded, and runs in slices on threads that may block.
 
+mod followed;
 pub mod index;
 pub mod library;
 pub mod lines;
@@ -13,8 +14,9 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+pub use followed::FollowedKeyframes;
 pub use index::StreamIndex;
-pub use library::{FollowedKeyframes, KeyframeLibrary};
+pub use library::KeyframeLibrary;
 pub use lines::{LineAt, LinePage, LinesFrom, Pattern, Search};
 
 use crate::entry::{Body, Entry};
@@ -27,8 +29,8 @@ use crate::screen::{Keyframe, StreamPainter, VirtualTerminal};
 const SEEKS: usize = 4;
 /// Searches that compute at once.
 const SEARCHES: usize = 2;
-/// Searches that are open; most of them wait for their clients.
-const OPEN_SEARCHES: usize = 64;
+/// Searches that begin at once, and wait for their first turn.
+const BEGINNING_SEARCHES: usize = 64;
 /// How long a request waits until there is room.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// History that is computed in one slice, in bytes: a few milliseconds.
@@ -40,7 +42,7 @@ pub struct Seeker {
     library: Arc<KeyframeLibrary>,
     seeks: Semaphore,
     searches: Arc<Semaphore>,
-    open_searches: Arc<Semaphore>,
+    beginning_searches: Semaphore,
 }
 
 /// A screen of some moment.
@@ -80,7 +82,7 @@ impl Seeker {
             library,
             seeks: Semaphore::new(SEEKS),
             searches: Arc::new(Semaphore::new(SEARCHES)),
-            open_searches: Arc::new(Semaphore::new(OPEN_SEARCHES)),
+            beginning_searches: Semaphore::new(BEGINNING_SEARCHES),
         })
     }
 

@@ -352,6 +352,28 @@ async fn lines_of_a_terminal_are_found_by_number_from_the_end_and_by_their_text(
 }
 
 #[tokio::test]
+async fn searches_whose_clients_do_not_read_keep_no_other_waiting() {
+    let mut world = World::new().await;
+    let streams = [stream("a", StreamName::Stdout)];
+    for _ in 0..100 {
+        world.tell(&streams[0], output(b"one\ntwo\n".repeat(1000))).await;
+    }
+    let seeker = world.seeker(&world.library());
+    let begin = async |limit: usize| {
+        let pattern = Pattern::text("two").expect("a text");
+        seeker.search(&world.run, &streams, pattern, 0, limit).await.expect("there is room")
+    };
+    let mut open = Vec::new();
+    for _ in 0..2 * BEGINNING_SEARCHES {
+        let mut search = begin(1000).await;
+        assert!(search.next().await.expect("it goes on").is_some());
+        open.push(search);
+    }
+    assert_eq!(hits(&mut begin(5).await).await.len(), 5);
+    assert_eq!(seeker.searches.available_permits(), SEARCHES);
+}
+
+#[tokio::test]
 async fn lines_of_two_pipes_are_interleaved_as_they_ended() {
     for (has_ended, is_lonely) in [(true, false), (false, false), (true, true)] {
         let mut world = World::new().await;

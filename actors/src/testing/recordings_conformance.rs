@@ -33,6 +33,7 @@ where
     a_run_is_purged_after_its_recordings_are_final(&*fresh(106).await).await;
     damage_is_noted_once(&*fresh(107).await).await;
     large_batches_fit(&*fresh(108).await).await;
+    objects_are_known_until_they_are_gone(&*fresh(109).await).await;
 }
 
 fn stream(node_ref: &str, stream: StreamName) -> StreamKey {
@@ -69,6 +70,15 @@ fn segment(run: &RunKey, stream: &StreamKey, first: u64) -> Segment {
     }
 }
 
+fn state(chunks: u64) -> String {
+    format!("{{\"pending\":\"ü{chunks}\"}}")
+}
+
+/// As it stands in lists.
+fn listed(recording: Recording) -> Recording {
+    Recording { encoder_state: None, ..recording }
+}
+
 /// A live recording of which `chunks` chunks are archived.
 fn live(stream: &StreamKey, chunks: u64) -> Recording {
     Recording {
@@ -86,7 +96,7 @@ fn live(stream: &StreamKey, chunks: u64) -> Recording {
         duration_us: chunks * 100_000,
         size: TerminalSize { cols: 120, rows: 30 },
         epoch: Epoch(0),
-        encoder_state: Some(format!("{{\"pending\":\"ü{chunks}\"}}")),
+        encoder_state: Some(state(chunks)),
         created_at: BEGAN,
         updated_at: Timestamp(BEGAN.0 + i64::try_from(chunks).expect("few")),
         completed_at: None,
@@ -159,7 +169,12 @@ async fn archiving_is_repeatable_and_fenced<S: RunStore + RecordingStore>(store:
     store.archive(&run, Epoch(0), older).await.expect("a checkpoint never goes back");
     let found = store.recordings(&run).await.expect("answers");
     let by_node = [pty(), stream("b", StreamName::Stdout), stream("b", StreamName::Stderr)];
-    assert_eq!(found, by_node.map(|stream| live(&stream, 10)), "member for member, in order");
+    let expected = by_node.clone().map(|stream| listed(live(&stream, 10)));
+    assert_eq!(found, expected, "member for member, in order");
+    let states = store.encoder_states(&run).await.expect("answers");
+    let told = by_node.map(|stream| (stream.clone(), state(10)));
+    assert_eq!(states, told.into(), "of all streams");
+    assert!(store.encoder_states(&run_key("none")).await.expect("answers").is_empty());
     assert_eq!(store.recording(&run, &pty()).await.expect("answers"), Some(live(&pty(), 10)));
     let unknown = stream("a", StreamName::Stdout);
     assert_eq!(store.recording(&run, &unknown).await.expect("answers"), None);
@@ -387,6 +402,21 @@ async fn a_run_is_purged_after_its_recordings_are_final<S: RunStore + RecordingS
     assert_eq!(stored.view.recordings, RecordingCounts::default());
 }
 
+async fn objects_are_known_until_they_are_gone<S: RunStore + RecordingStore>(store: &S) {
+    let has_objects = async || store.has_objects().await.expect("the store answers");
+    assert!(!has_objects().await, "nothing was ever archived");
+    let run = held(store, "objects").await;
+    assert!(!has_objects().await);
+    store.archive(&run, Epoch(0), batch(&run, &[pty()], 0)).await.expect("archived");
+    assert!(has_objects().await, "a segment");
+    let done = complete(&run, &pty(), 10, BEGAN);
+    store.finalise(&run, Epoch(0), done, Some(whole(&run, &pty(), 10))).await.expect("finalised");
+    store.expire(&run).await.expect("noted");
+    assert!(has_objects().await, "a recording that retention is removing");
+    store.forget_objects(&run).await.expect("noted");
+    assert!(!has_objects().await);
+}
+
 async fn damage_is_noted_once<S: RunStore + RecordingStore>(store: &S) {
     let run = held(store, "damaged").await;
     let out = stream("b", StreamName::Stdout);
@@ -421,7 +451,10 @@ async fn large_batches_fit<S: RunStore + RecordingStore>(store: &S) {
         segment.frames[0].first_seq = Seq(number);
     }
     store.archive(&run, Epoch(0), all.clone()).await.expect("archived");
-    assert_eq!(store.recordings(&run).await.expect("answers"), all.recordings);
+    let all_listed: Vec<Recording> = all.recordings.into_iter().map(listed).collect();
+    assert_eq!(store.recordings(&run).await.expect("answers"), all_listed);
+    let states = store.encoder_states(&run).await.expect("answers");
+    assert_eq!(states.len(), streams.len());
     let (_, found) = store.segments(&run, None, Seq::START, 2000).await.expect("answers");
     assert_eq!(found, all.segments);
     let objects: Vec<ObjectKey> = found.into_iter().map(|segment| segment.object).collect();

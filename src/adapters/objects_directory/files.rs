@@ -47,18 +47,40 @@ impl Drop for TemporaryFile {
 }
 
 impl Files {
-    pub(super) fn open(root: PathBuf) -> Result<Self, ObjectError> {
+    pub(super) fn at(root: PathBuf) -> Self {
         let temporary = root.join(TEMPORARY_FOLDER);
+        Self { root, temporary, making_folders: Mutex::new(()) }
+    }
+
+    /// Makes the mark, and the folders above it, if they are not there.
+    pub(super) fn begin_archive(&self) -> Result<(), ObjectError> {
         // Like the data directory: what programs printed is nobody else's.
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&temporary);
-        made.and_then(|()| sync_folder(&root)).map_err(|error| unavailable(&temporary, &error))?;
-        let files = Self { root, temporary, making_folders: Mutex::new(()) };
-        files.remove_abandoned()?;
-        Ok(files)
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.temporary);
+        made.and_then(|()| sync_folder(&self.root))
+            .map_err(|error| unavailable(&self.temporary, &error))
+    }
+
+    /// True if the mark is there.
+    pub(super) fn is_there(&self) -> Result<bool, ObjectError> {
+        match fs::metadata(&self.temporary) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(unavailable(&self.temporary, &error)),
+        }
+    }
+
+    /// What is said while the mark is missing.
+    pub(super) fn not_there(&self) -> ObjectError {
+        ObjectError::Unavailable(format!(
+            "{root} is not the archive: mount it, or make the folder {mark} to begin an empty one",
+            root = self.root.display(),
+            mark = self.temporary.display(),
+        ))
     }
 
     /// Removes what processes were writing that are not there any more.
     pub(super) fn remove_abandoned(&self) -> Result<(), ObjectError> {
+        self.check_mark()?;
         let failed = |error: io::Error| unavailable(&self.temporary, &error);
         for entry in fs::read_dir(&self.temporary).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -77,6 +99,7 @@ impl Files {
 
     /// Begins a file.
     pub(super) fn begin(&self) -> Result<TemporaryFile, ObjectError> {
+        self.check_mark()?;
         let path = self.temporary.join(Uuid::new_v4().simple().to_string());
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
         let file = opened.map_err(|error| unavailable(&path, &error))?;
@@ -246,9 +269,7 @@ impl Files {
     }
 
     fn check_mark(&self) -> Result<(), ObjectError> {
-        fs::metadata(&self.temporary)
-            .map(drop)
-            .map_err(|error| unavailable(&self.temporary, &error))
+        if self.is_there()? { Ok(()) } else { Err(self.not_there()) }
     }
 
     fn file_length(&self, key: &ObjectKey, found: &fs::Metadata) -> Result<u64, ObjectError> {

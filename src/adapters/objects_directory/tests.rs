@@ -128,6 +128,21 @@ async fn a_caller_that_gives_up_leaves_nothing_half_written() {
 }
 
 #[tokio::test]
+async fn a_probe_whose_caller_gives_up_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = open(folder.path());
+    for _ in 0..20 {
+        let mut probe = store.probe();
+        let _ = futures_util::poll!(&mut probe);
+    }
+    // Who has all the turns knows that the calls that were given up have ended.
+    let turns = u32::try_from(super::PARALLEL_CALLS).expect("small");
+    let _turns = store.calls.acquire_many(turns).await.expect("they come back");
+    assert!(files(folder.path()).is_empty(), "{:?}", files(folder.path()));
+    assert!(!folder.path().join("probe").exists());
+}
+
+#[tokio::test]
 async fn failures_of_the_disk_pass_and_are_told_with_their_place() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().join("archive");
@@ -176,6 +191,50 @@ async fn failures_of_the_disk_pass_and_are_told_with_their_place() {
     fs::write(&file, b"").expect("written");
     let refused = DirectoryObjects::open(file.join("archive")).expect_err("no directory");
     assert!(message(&refused).contains("file/archive"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_archive_that_has_objects_is_not_begun_anew_in_its_empty_mount_point() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("archive");
+    let object = key("recordings/default/run/build/pty/recording.cast.zst");
+    let body = Bytes::from_static(b"bytes");
+    open(&root).put(&object, body.clone()).await.expect("put");
+    let away = folder.path().join("away");
+    fs::rename(&root, &away).expect("moved");
+
+    // Neither without a mount point nor with an empty one is anything made or said to be lost.
+    for has_mount_point in [false, true] {
+        if has_mount_point {
+            fs::create_dir(&root).expect("the mount point");
+        }
+        let store = DirectoryObjects::open_existing(root.clone()).expect("it waits");
+        let errors = [
+            store.put(&object, body.clone()).await.expect_err("put"),
+            store.create(&object).await.map(drop).expect_err("create"),
+            store.read(&object, 0..1).await.expect_err("read"),
+            store.length(&object).await.expect_err("length"),
+            store.delete(&object).await.expect_err("delete"),
+            store.list("recordings/").await.expect_err("list"),
+            store.remove_all("recordings/default/run/").await.expect_err("remove_all"),
+            store.probe().await.expect_err("probe"),
+        ];
+        for error in errors {
+            let text = message(&error);
+            let [root, mark] = [&root, &root.join(".tmp")].map(|path| path.display().to_string());
+            assert!(
+                text.contains("mount") && text.contains(&root) && text.contains(&mark),
+                "{text}"
+            );
+        }
+    }
+    assert!(names(&root).is_empty());
+
+    let store = DirectoryObjects::open_existing(root.clone()).expect("it waits");
+    fs::remove_dir(&root).expect("removed");
+    fs::rename(&away, &root).expect("mounted");
+    assert_eq!(store.read(&object, 0..5).await, Ok(body), "without a start");
+    store.probe().await.expect("it is back");
 }
 
 #[tokio::test]

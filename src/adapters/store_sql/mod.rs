@@ -23,9 +23,9 @@ use runcast_actors::entry::Entry;
 use runcast_actors::ids::{Epoch, InstanceId, RunKey, Seq, StreamKey};
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{
-    Annotation, ArchiveBatch, CancelRequest, Claim, Lease, ObjectKey, Purged, RecordBatch,
-    Recording, RecordingStore, RunList, RunQuery, RunStore, Segment, StoreError, StoredRun,
-    Submission, Submitted, TraceQuery,
+    Annotation, ArchiveBatch, CancelRequest, Claim, EncoderStates, Lease, ObjectKey, Purged,
+    RecordBatch, Recording, RecordingStore, RunList, RunQuery, RunStore, Segment, StoreError,
+    StoredRun, Submission, Submitted, TraceQuery,
 };
 use runcast_migrations::{MigrationStatus, Migrator, MigratorTrait};
 use sea_orm::{
@@ -299,8 +299,16 @@ impl RunStore for SqlStore {
 
 #[async_trait]
 impl RecordingStore for SqlStore {
+    async fn has_objects(&self) -> Result<bool, StoreError> {
+        self.limited(segments::has_objects(self)).await
+    }
+
     async fn recordings(&self, run: &RunKey) -> Result<Vec<Recording>, StoreError> {
         self.limited(recordings::recordings(self, run)).await
+    }
+
+    async fn encoder_states(&self, run: &RunKey) -> Result<EncoderStates, StoreError> {
+        self.limited(recordings::encoder_states(self, run)).await
     }
 
     async fn recording(

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use runcast_actors::ids::{Epoch, RunKey, StreamKey};
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{
-    ArchiveBatch, IncompleteReason, Recording, RecordingState, Segment, StoreError,
+    ArchiveBatch, EncoderStates, IncompleteReason, Recording, RecordingState, Segment, StoreError,
 };
 use runcast_actors::run_view::{RecordingCounts, RunStatus};
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, Iterable, QueryFilter,
     QuerySelect, Select, Value,
@@ -17,7 +17,7 @@ use sea_orm::{
 
 use super::error::{broken, store_error};
 use super::rows::{run_key, seq_column};
-use super::rows_of_archive::{recording as recording_of, recording_row};
+use super::rows_of_archive::{recording as recording_of, recording_row, stream_key};
 use super::{ROWS_PER_STATEMENT, SqlStore, lease, segments};
 use crate::entities::workflow_terminal_records as records;
 
@@ -37,11 +37,39 @@ pub(super) async fn recordings(
     store: &SqlStore,
     run: &RunKey,
 ) -> Result<Vec<Recording>, StoreError> {
-    let rows = of_run(run).all(&store.read).await.map_err(|error| store_error(&error))?;
+    use records::Column::EncoderState;
+    let listed = records::Column::iter().filter(|column| !matches!(column, EncoderState));
+    let rows = of_run(run)
+        .select_only()
+        .columns(listed)
+        // The row has every column, and databases want to know of which type nothing is.
+        .column_as(Expr::cust("CAST(NULL AS text)"), EncoderState)
+        .all(&store.read)
+        .await
+        .map_err(|error| store_error(&error))?;
     let mut found = rows.iter().map(recording_of).collect::<Result<Vec<_>, _>>()?;
     // Here and not there: databases order texts by their locale.
     found.sort_by(|left, right| left.stream.cmp(&right.stream));
     Ok(found)
+}
+
+pub(super) async fn encoder_states(
+    store: &SqlStore,
+    run: &RunKey,
+) -> Result<EncoderStates, StoreError> {
+    use records::Column::{EncoderState, NodeRef, Stream};
+    let rows: Vec<(String, String, String)> = of_run(run)
+        .filter(EncoderState.is_not_null())
+        .select_only()
+        .columns([NodeRef, Stream, EncoderState])
+        .into_tuple()
+        .all(&store.read)
+        .await
+        .map_err(|error| store_error(&error))?;
+    let keyed = |(node_ref, stream, state): (String, String, String)| {
+        Ok((stream_key(&node_ref, &stream)?, state))
+    };
+    rows.into_iter().map(keyed).collect()
 }
 
 pub(super) async fn recording(

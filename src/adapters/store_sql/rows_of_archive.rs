@@ -16,7 +16,8 @@ pub(super) fn object_key(text: &str) -> Result<ObjectKey, StoreError> {
     ObjectKey::stored(text).ok_or_else(|| broken("object", text))
 }
 
-fn stream_key(node_ref: &str, stream: &str) -> Result<StreamKey, StoreError> {
+/// The key of a stream as a row gives it back.
+pub(super) fn stream_key(node_ref: &str, stream: &str) -> Result<StreamKey, StoreError> {
     Ok(StreamKey {
         node_ref: node_ref.parse().map_err(|error| broken("node_ref", error))?,
         stream: stream.parse().map_err(|error| broken("stream", error))?,

@@ -15,7 +15,7 @@ use super::error::store_error;
 use super::rows::{seq, seq_column};
 use super::rows_of_archive::{object_key, segment, segment_row};
 use super::{ROWS_PER_STATEMENT, SqlStore, query};
-use crate::entities::{archive_segments, runs};
+use crate::entities::{archive_segments, runs, workflow_terminal_records as records};
 
 fn of_stream(run: &RunKey, stream: &StreamKey) -> Condition {
     of_run(run)
@@ -60,6 +60,32 @@ pub(super) async fn segments(
         .map_err(failed)?;
     let found = rows.iter().map(segment).collect::<Result<_, _>>()?;
     Ok((seq("archived_through_seq", through)?, found))
+}
+
+pub(super) async fn has_objects(store: &SqlStore) -> Result<bool, StoreError> {
+    let failed = |error| store_error(&error);
+    let segment: Option<String> = archive_segments::Entity::find()
+        .select_only()
+        .column(archive_segments::Column::Object)
+        .limit(1)
+        .into_tuple()
+        .one(&store.read)
+        .await
+        .map_err(failed)?;
+    if segment.is_some() {
+        return Ok(true);
+    }
+    // Retention forgets the segments before it deletes the objects.
+    let recording: Option<String> = records::Entity::find()
+        .select_only()
+        .column(records::Column::FileUrl)
+        .filter(records::Column::FileUrl.is_not_null())
+        .limit(1)
+        .into_tuple()
+        .one(&store.read)
+        .await
+        .map_err(failed)?;
+    Ok(recording.is_some())
 }
 
 pub(super) async fn unknown(

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use runcast_actors::history::HistoryError;
 use runcast_actors::ids::{NodeRef, RunKey};
 use runcast_actors::ports::Wake;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 
 use crate::http::api::Api;
@@ -42,6 +42,7 @@ pub struct Export {
     follow: Option<Follow>,
     written: Vec<u8>,
     is_over: bool,
+    _room: OwnedSemaphorePermit,
 }
 
 /// What a download needs that goes on while its node runs.
@@ -63,14 +64,22 @@ pub struct Follow {
 }
 
 impl Export {
-    /// Writes what is pulled; with `follow` also what comes later.
-    pub fn new(pull: ChunkPull, writer: ExportWriter, follow: Option<Follow>) -> Self {
-        Self { pull, writer, follow, written: Vec::new(), is_over: false }
+    /// Writes what is pulled; with `follow` also what comes later. It gives `room` back when it is dropped.
+    pub fn new(
+        pull: ChunkPull,
+        writer: ExportWriter,
+        follow: Option<Follow>,
+        room: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { pull, writer, follow, written: Vec::new(), is_over: false, _room: room }
     }
 
     /// The next piece; none after the last.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ExportError> {
         loop {
+            if let Some(follow) = &self.follow {
+                follow.check()?;
+            }
             if self.written.len() >= PIECE_BYTES || (self.is_over && !self.written.is_empty()) {
                 return Ok(Some(std::mem::take(&mut self.written).into()));
             }
@@ -117,6 +126,17 @@ impl Export {
 }
 
 impl Follow {
+    /// A busy node never waits, so its download is ended here.
+    fn check(&self) -> Result<(), ExportError> {
+        if *self.closing.borrow() {
+            return Err(ExportError::Stopping);
+        }
+        if self.expires_at.is_some_and(|at| Instant::now() >= at) {
+            return Err(ExportError::Expired);
+        }
+        Ok(())
+    }
+
     fn is_time_to_look(&mut self) -> bool {
         let is_time = self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_AFTER);
         if is_time {
@@ -151,5 +171,50 @@ impl Follow {
             () = expiry => Err(ExportError::Expired),
             _ = closing.wait_for(|closing| *closing) => Err(ExportError::Stopping),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runcast_actors::ids::Seq;
+    use runcast_actors::ports::LogHealth;
+
+    use super::*;
+    use crate::http::access::AccessMode;
+    use crate::http::export::writer::ByteWindow;
+    use crate::http::testing::{Fixture, fixture, output_entry, run_key, stream_key};
+
+    /// A download of far more than a piece, which never has to wait.
+    fn busy(fixture: &Fixture) -> (watch::Sender<bool>, Export) {
+        let entries = (1..=64).map(|seq| output_entry(seq, "n", seq - 1, &[b'x'; 16 * 1024]));
+        fixture.log.entries.lock().expect("not poisoned").extend(entries.map(Into::into));
+        let (closing, is_closing) = watch::channel(false);
+        let (api, run, stream) = (fixture.api.clone(), run_key("r"), stream_key("n"));
+        let follow = Follow {
+            wake: api.history.follow(&run),
+            run: run.clone(),
+            node_ref: stream.node_ref.clone(),
+            closing: is_closing,
+            expires_at: Some(Instant::now() + Duration::from_secs(3600)),
+            looked_at: None,
+            api: api.clone(),
+        };
+        let pull = ChunkPull::new(api.history.clone(), run, vec![stream], Seq::START, Seq(64));
+        let room = api.download_room().expect("there is room");
+        (closing, Export::new(pull, ExportWriter::Raw(ByteWindow::ALL), Some(follow), room))
+    }
+
+    #[actix_web::test]
+    async fn a_busy_download_ends_with_its_credential_and_with_the_service() {
+        let service = fixture(AccessMode::None, LogHealth::Up);
+        let (_closing, mut export) = busy(&service);
+        assert!(export.next().await.expect("it goes on").is_some());
+        export.follow.as_mut().expect("it follows").expires_at = Some(Instant::now());
+        assert!(matches!(export.next().await, Err(ExportError::Expired)));
+
+        let (closing, mut export) = busy(&service);
+        assert!(export.next().await.expect("it goes on").is_some());
+        closing.send_replace(true);
+        assert!(matches!(export.next().await, Err(ExportError::Stopping)));
     }
 }

@@ -63,6 +63,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         (status = 206, description = "The range of its bytes", body = String, content_type = "application/octet-stream"),
         (status = 304, description = "The client has it"),
         (status = 416, description = "It has no such range", body = schema::ErrorBody),
+        (status = 503, description = "Too many recordings are downloaded at once; Retry-After tells when to come again", body = schema::ErrorBody),
     ),
 )]
 pub(crate) async fn get_cast(
@@ -241,13 +242,14 @@ impl Asked {
         window: ByteWindow,
         follow: Option<Follow>,
     ) -> Result<Export, ApiError> {
+        let room = api.download_room()?;
         let until = api.history.tail(&self.run).await?;
         let streams = self.stream_keys();
         let writer = self.writer(window);
         let is_whole = self.recorded.etag(self.format, self.version).is_some();
         let pull = ChunkPull::new(api.history.clone(), self.run, streams, place.after, until);
         let pull = if is_whole { pull.whole() } else { pull };
-        Ok(Export::new(pull, writer, follow))
+        Ok(Export::new(pull, writer, follow, room))
     }
 
     fn writer(&self, window: ByteWindow) -> ExportWriter {

@@ -1,6 +1,7 @@
 //! What headers a download has, by the state of its recording.
 
 use actix_web::App;
+use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use runcast_actors::entry::TerminalSize;
@@ -11,7 +12,7 @@ use serde_json::json;
 
 use crate::http::access::AccessMode;
 use crate::http::api::configure;
-use crate::http::testing::{Fixture, exit_entry, fixture, output_entry, stream_key};
+use crate::http::testing::{Fixture, MAX_DOWNLOADS, exit_entry, fixture, output_entry, stream_key};
 
 const PATH: &str = "/api/v1/runs/r/terminal/n/cast";
 const OUTPUT: &[u8] = b"one\r\n\x1b[31mtwo\x1b[0m\r\n";
@@ -195,6 +196,37 @@ async fn malformed_requests_name_their_field() {
     }
     let other = TestRequest::with_uri("/api/v1/runs/r/terminal/other/cast");
     assert_eq!(ask(&service, other).await.status, 404);
+}
+
+#[actix_web::test]
+async fn downloads_have_a_bound_and_their_room_comes_back() {
+    let service = service(Some(RecordingState::Complete)).await;
+    let room: Vec<_> =
+        (0..MAX_DOWNLOADS).map(|_| service.api.download_room().expect("room")).collect();
+    let refused = get(&service, "format=raw", &[]).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "2"), "{}", refused.text());
+    assert!(refused.text().contains("\"UNAVAILABLE\""), "{}", refused.text());
+    drop(room);
+    // Each is read to its end, or never begun.
+    for _ in 0..2 * MAX_DOWNLOADS {
+        assert_eq!(get(&service, "format=raw", &[]).await.status, 200);
+        assert_eq!(
+            ask(&service, TestRequest::with_uri(PATH).method(Method::HEAD)).await.status,
+            200
+        );
+    }
+
+    let app = init_service({
+        let api = service.api.clone();
+        App::new().configure(move |cfg| configure(cfg, api))
+    })
+    .await;
+    let open = async || call_service(&app, TestRequest::with_uri(PATH).to_request()).await;
+    let (first, second) = (open().await, open().await);
+    assert_eq!((first.status().as_u16(), second.status().as_u16()), (200, 200));
+    assert_eq!(open().await.status().as_u16(), 503, "both are open");
+    drop(first);
+    assert_eq!(open().await.status().as_u16(), 200, "a client that goes gives its room back");
 }
 
 #[actix_web::test]

@@ -11,8 +11,8 @@ use crate::history::{History, Item};
 use crate::ids::{Epoch, Seq, StreamKey, StreamName};
 use crate::kernel::ExitStatus;
 use crate::ports::{
-    IncompleteReason, ObjectKey, Recording, RecordingState, RecordingStore as _, RunLog as _,
-    RunStore as _,
+    IncompleteReason, ObjectKey, ObjectStore as _, Recording, RecordingState, RecordingStore as _,
+    RunLog as _, RunStore as _,
 };
 use crate::roles::owner::own;
 use crate::run_view::FailureKind;
@@ -168,6 +168,30 @@ async fn a_recording_that_is_damaged_later_is_not_complete_any_more() {
     let recording = recording(&world, "a").await;
     assert_eq!(recording.reason, Some(IncompleteReason::Archive));
     assert_eq!(recording.state, RecordingState::Incomplete);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_damaged_frame_is_looked_at_once_until_it_is_forgotten() {
+    let runner = ScriptedRunner::new().with_script(&node("a"), talker(20));
+    let limits = Limits { hot_min: Duration::ZERO, ..Limits::default() };
+    let world = World::with(&runner, limits);
+    let owned = world.begin(&single()).await;
+    assert_eq!(soon(owned.group.ended()).await, ExitStatus::Finished);
+    let whole = ObjectKey::recording(&run(), &stream("a", StreamName::Pty));
+    let length = world.objects.length(&whole).await.unwrap();
+    let good = world.objects.read(&whole, 0..length).await.unwrap();
+    assert!(world.objects.truncate(&whole, 100));
+    let archive = world.service.history.archive();
+    let read = async || {
+        let found = archive.read(&run(), None, Seq::START, Seq::MAX, usize::MAX).await;
+        found.unwrap().entries.len()
+    };
+    let left = read().await;
+    assert_eq!(recording(&world, "a").await.state, RecordingState::Incomplete);
+    world.objects.put(&whole, good).await.unwrap();
+    assert_eq!(read().await, left, "it is not read again");
+    archive.forget(&run());
+    assert!(read().await > left, "now it is");
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]

@@ -8,8 +8,8 @@ use super::{MemoryStore, Row, owned};
 use crate::ids::{Epoch, RunKey, Seq, StreamKey};
 use crate::moment::Timestamp;
 use crate::ports::{
-    ArchiveBatch, IncompleteReason, ObjectKey, Recording, RecordingState, RecordingStore, Segment,
-    StoreError,
+    ArchiveBatch, EncoderStates, IncompleteReason, ObjectKey, Recording, RecordingState,
+    RecordingStore, Segment, StoreError,
 };
 use crate::run_view::RecordingCounts;
 
@@ -105,10 +105,28 @@ fn archived_by<'a>(
 
 #[async_trait]
 impl RecordingStore for MemoryStore {
+    async fn has_objects(&self) -> Result<bool, StoreError> {
+        let names = |archived: &Archived| {
+            let mut recordings = archived.recordings.values();
+            !archived.segments.is_empty() || recordings.any(|recording| recording.object.is_some())
+        };
+        Ok(self.rows()?.values().any(|row| names(&row.archived)))
+    }
+
     async fn recordings(&self, run: &RunKey) -> Result<Vec<Recording>, StoreError> {
         let rows = self.rows()?;
-        let found = rows.get(run).map(|row| row.archived.recordings.values().cloned().collect());
-        Ok(found.unwrap_or_default())
+        let Some(row) = rows.get(run) else { return Ok(Vec::new()) };
+        let listed = |recording: &Recording| Recording { encoder_state: None, ..recording.clone() };
+        Ok(row.archived.recordings.values().map(listed).collect())
+    }
+
+    async fn encoder_states(&self, run: &RunKey) -> Result<EncoderStates, StoreError> {
+        let rows = self.rows()?;
+        let recordings = rows.get(run).into_iter().flat_map(|row| row.archived.recordings.values());
+        let states = recordings.filter_map(|recording| {
+            Some((recording.stream.clone(), recording.encoder_state.clone()?))
+        });
+        Ok(states.collect())
     }
 
     async fn recording(
