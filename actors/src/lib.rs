@@ -4,6 +4,7 @@
 //! Nothing here knows HTTP, a database, a broker or an object store: those are adapters behind [`ports`].
 
 pub mod archive;
+pub mod bring_over;
 pub mod capture;
 pub mod cast;
 pub mod entry;

@@ -44,6 +44,11 @@ impl LiveRuns {
         stored.lock().unwrap_or_else(PoisonError::into_inner).view.recordings = counts;
     }
 
+    /// True if the run is owned here.
+    pub fn contains(&self, run: &RunKey) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(run)
+    }
+
     /// The run as of its last acknowledged entry, if it is owned here.
     pub fn get(&self, run: &RunKey) -> Option<StoredRun> {
         let stored = self.0.read().unwrap_or_else(PoisonError::into_inner).get(run)?.clone();

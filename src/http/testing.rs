@@ -548,7 +548,7 @@ pub(crate) fn fixture(mode: AccessMode, log: LogHealth) -> Fixture {
     let draining = Arc::new(AtomicBool::new(false));
     let objects = Arc::new(MemoryObjects::new());
     let archive = Arc::new(Archive::new(objects, store.clone(), 1024 * 1024));
-    let history = History::new(log.clone(), store.clone(), archive);
+    let history = History::new(log.clone(), None, store.clone(), archive);
     let threads = Arc::new(ArbiterPool::new(1, "seek").expect("a thread"));
     let api = Api::new(ApiParts {
         store: store.clone(),

@@ -73,6 +73,7 @@ impl PauseTeller {
     fn tell_paused(&self, node_ref: &NodeRef, closed: Option<Closed>) {
         let (message, reason) = match closed {
             Some(Closed::LogFull) => ("the log of the run is full", "logFull"),
+            Some(Closed::ReplicaBehind) => ("the replica of the run is behind", "replicaBehind"),
             Some(Closed::DiskLow) => ("the disk of the log is nearly full", "diskLow"),
             Some(Closed::LogDown) => ("the log takes nothing", "logDown"),
             None => ("the log is slower than the terminal", "logSlow"),

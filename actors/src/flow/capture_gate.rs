@@ -1,13 +1,13 @@
 //! Whether terminals may be read. The limit gates reading, never appending: what was read always
 //! goes into the log, so a full run can still end.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::flow::stretches::Stretches;
 use crate::ids::Seq;
 use crate::ports::LogHealth;
 
@@ -17,6 +17,8 @@ use crate::ports::LogHealth;
 pub enum Closed {
     /// The run has reached `log.max_bytes_per_run`.
     LogFull,
+    /// The replica is `redis.max_lag_bytes` behind.
+    ReplicaBehind,
     /// Less than `log.min_free_bytes` of the disk are free.
     DiskLow,
     /// The log takes nothing.
@@ -26,97 +28,119 @@ pub enum Closed {
 /// The gate of one run.
 #[derive(Debug, Clone)]
 pub struct CaptureGate {
-    max_bytes: u64,
+    limits: GateLimits,
     unrecorded: Arc<Backlog>,
+    unreplicated: Arc<Backlog>,
     grown: watch::Sender<()>,
     health: watch::Receiver<LogHealth>,
 }
 
-/// About so many stretches of a run are told apart.
-const STRETCHES: u64 = 1024;
+/// How much of a run may wait, in bytes of memory cost.
+#[derive(Debug, Clone, Copy)]
+pub struct GateLimits {
+    /// For archive and rows (`log.max_bytes_per_run`).
+    pub unrecorded: u64,
+    /// For the replica (`redis.max_lag_bytes`); none if the terminal does not wait for it.
+    pub unreplicated: Option<u64>,
+}
 
 /// What waits of one run; it is not shown any more when the run is given away.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Backlog {
+    gauge: &'static str,
     bytes: AtomicU64,
     stretches: Mutex<Stretches>,
 }
 
-/// How many bytes of the log lie between which entries. It follows from positions alone what waits: a follower
-/// that begins again tells them again, and nothing is counted twice or left over.
-#[derive(Debug, Default)]
-struct Stretches {
-    /// The last entry and the bytes of each, in order.
-    waiting: VecDeque<(Seq, u64)>,
-    /// Everything up to here needs the log no more.
-    recorded: Seq,
-}
-
 impl Backlog {
+    fn new(gauge: &'static str, max_bytes: u64) -> Arc<Self> {
+        let stretches = Mutex::new(Stretches::new(max_bytes));
+        Arc::new(Self { gauge, bytes: AtomicU64::new(0), stretches })
+    }
+
     fn stretches(&self) -> MutexGuard<'_, Stretches> {
         self.stretches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, through: Seq, bytes: u64) {
+        if self.stretches().add(through, bytes) {
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.show_change(bytes, 1.0);
+        }
+    }
+
+    /// True if something waits no more.
+    fn settle(&self, through: Seq) -> bool {
+        let bytes = self.stretches().settle(through);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.show_change(bytes, -1.0);
+        bytes > 0
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes")]
+    fn show_change(&self, bytes: u64, sign: f64) {
+        metrics::gauge!(self.gauge).increment(sign * bytes as f64);
     }
 }
 
 impl Drop for Backlog {
     fn drop(&mut self) {
-        show_change(self.bytes.load(Ordering::Relaxed), -1.0);
+        self.show_change(self.bytes(), -1.0);
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a gauge of bytes")]
-fn show_change(bytes: u64, sign: f64) {
-    metrics::gauge!("runcast_archive_backlog_bytes").increment(sign * bytes as f64);
-}
-
 impl CaptureGate {
-    /// Closed at `max_bytes` in the log, and whenever the log's disk is low.
-    pub fn new(max_bytes: u64, health: watch::Receiver<LogHealth>) -> Self {
-        Self { max_bytes, unrecorded: Arc::default(), grown: watch::Sender::new(()), health }
+    /// Closed at these limits, and whenever the log's disk is low.
+    pub fn new(limits: GateLimits, health: watch::Receiver<LogHealth>) -> Self {
+        let to_replicate = limits.unreplicated.unwrap_or(limits.unrecorded);
+        Self {
+            limits,
+            unrecorded: Backlog::new("runcast_archive_backlog_bytes", limits.unrecorded),
+            unreplicated: Backlog::new("runcast_replica_lag_bytes", to_replicate),
+            grown: watch::Sender::new(()),
+            health,
+        }
     }
 
     /// So many bytes were appended, the last of them in the entry `through`.
     pub fn appended(&self, through: Seq, bytes: u64) {
-        let mut stretches = self.unrecorded.stretches();
-        if through <= stretches.recorded {
-            return;
-        }
-        match stretches.waiting.back_mut() {
-            Some((last, held)) if *held + bytes <= self.max_bytes / STRETCHES => {
-                *last = through;
-                *held += bytes;
-            }
-            _ => stretches.waiting.push_back((through, bytes)),
-        }
-        self.unrecorded.bytes.fetch_add(bytes, Ordering::Relaxed);
-        show_change(bytes, 1.0);
+        self.unrecorded.add(through, bytes);
+        self.unreplicated.add(through, bytes);
     }
 
     /// Everything up to this entry is recorded and needs the log no more.
     pub fn recorded(&self, through: Seq) {
-        let mut stretches = self.unrecorded.stretches();
-        stretches.recorded = stretches.recorded.max(through);
-        let count = stretches.waiting.partition_point(|(last, _)| *last <= through);
-        let bytes: u64 = stretches.waiting.drain(..count).map(|(_, bytes)| bytes).sum();
-        self.unrecorded.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        drop(stretches);
-        if bytes > 0 {
-            show_change(bytes, -1.0);
+        if self.unrecorded.settle(through) {
+            self.grown.send_replace(());
+        }
+    }
+
+    /// Everything up to this entry is in the replica, or there is none.
+    pub fn replicated(&self, through: Seq) {
+        if self.unreplicated.settle(through) {
             self.grown.send_replace(());
         }
     }
 
     /// Bytes of the run that only the log has.
     pub fn unrecorded(&self) -> u64 {
-        self.unrecorded.bytes.load(Ordering::Relaxed)
+        self.unrecorded.bytes()
     }
 
     /// Why reading is not allowed now; none if it is.
     pub fn closed(&self) -> Option<Closed> {
+        let is_behind = |max| self.unreplicated.bytes() >= max;
         match *self.health.borrow() {
             LogHealth::LowOnDisk => Some(Closed::DiskLow),
             LogHealth::Down => Some(Closed::LogDown),
-            LogHealth::Up if self.unrecorded() >= self.max_bytes => Some(Closed::LogFull),
+            LogHealth::Up if self.unrecorded() >= self.limits.unrecorded => Some(Closed::LogFull),
+            LogHealth::Up if self.limits.unreplicated.is_some_and(is_behind) => {
+                Some(Closed::ReplicaBehind)
+            }
             LogHealth::Up => None,
         }
     }
@@ -145,10 +169,26 @@ mod tests {
 
     use super::*;
 
+    fn limits(unrecorded: u64) -> GateLimits {
+        GateLimits { unrecorded, unreplicated: None }
+    }
+
+    #[test]
+    fn the_terminal_waits_for_the_replica_if_it_should() {
+        for (unreplicated, expected) in [(Some(50), Some(Closed::ReplicaBehind)), (None, None)] {
+            let limits = GateLimits { unrecorded: 100, unreplicated };
+            let gate = CaptureGate::new(limits, watch::channel(LogHealth::Up).1);
+            gate.appended(Seq(3), 60);
+            assert_eq!(gate.closed(), expected);
+            gate.replicated(Seq(3));
+            assert_eq!(gate.closed(), None);
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn the_gate_closes_at_the_limit_and_when_the_disk_is_low() {
         let (health, receiver) = watch::channel(LogHealth::Up);
-        let gate = CaptureGate::new(100, receiver);
+        let gate = CaptureGate::new(limits(100), receiver);
         gate.open().await;
         gate.appended(Seq(5), 100);
         assert_eq!(gate.closed(), Some(Closed::LogFull));
@@ -169,7 +209,7 @@ mod tests {
 
     #[test]
     fn what_waits_follows_from_positions_in_whatever_order_and_however_often_they_are_told() {
-        let gate = CaptureGate::new(1024 * 1024, watch::channel(LogHealth::Up).1);
+        let gate = CaptureGate::new(limits(1024 * 1024), watch::channel(LogHealth::Up).1);
         gate.appended(Seq(3), 2000);
         gate.appended(Seq(5), 3000);
         gate.recorded(Seq(4));
@@ -187,8 +227,8 @@ mod tests {
             gate.appended(Seq(seq), 50);
         }
         assert_eq!(gate.unrecorded(), 49_990 * 50);
-        let held = gate.unrecorded.stretches().waiting.len();
-        assert!(held <= 3 * usize::try_from(STRETCHES).expect("small"), "{held} are told apart");
+        let held = gate.unrecorded.stretches().count();
+        assert!(held <= 3 * 1024, "{held} are told apart");
         gate.recorded(Seq(49_999));
         assert_eq!(gate.unrecorded(), 0);
     }

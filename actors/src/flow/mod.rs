@@ -7,5 +7,6 @@ pub mod frame;
 pub mod inbox;
 pub mod permits;
 pub mod sequencer;
+pub mod stretches;
 pub mod tail_cache;
 pub mod window;

@@ -5,6 +5,7 @@
 //! is told as a [`Gap`], never left out.
 
 mod holes;
+mod reader;
 mod stretch;
 
 use std::collections::HashMap;
@@ -13,16 +14,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use self::stretch::{Gap, HistoryError, Item, Source, StreamPlace, Stretch, Wanted};
 
 use self::holes::{follows, missing_before};
+use self::reader::NearestReader;
 use crate::archive::{Archive, BlockCache, is_of};
 use crate::entry::Body;
 use crate::ids::{ChunkIndex, RunKey, Seq, StreamKey};
 use crate::live_runs::{LiveRuns, apply};
-use crate::ports::{Page, RunLog, RunStore, StoredRun, Wake};
+use crate::ports::{Page, Replica, RunLog, RunStore, StoredRun, Wake};
 
 /// Reads runs.
 #[derive(Clone)]
 pub struct History {
-    log: Arc<dyn RunLog>,
+    log: NearestReader,
     store: Arc<dyn RunStore>,
     archive: Arc<Archive>,
     /// What was put together from rows and archive last.
@@ -46,14 +48,21 @@ const BLOCK_BYTES: usize = 1024 * 1024;
 const BLOCKS_BYTES: usize = 16 * 1024 * 1024;
 
 impl History {
-    /// Over this log, these rows and this archive.
-    pub fn new(log: Arc<dyn RunLog>, store: Arc<dyn RunStore>, archive: Arc<Archive>) -> Self {
+    /// Over this log, these rows and this archive, and over the replica of what other instances own.
+    pub fn new(
+        log: Arc<dyn RunLog>,
+        replica: Option<Arc<dyn Replica>>,
+        store: Arc<dyn RunStore>,
+        archive: Arc<Archive>,
+    ) -> Self {
+        let (live, recordings) = (LiveRuns::default(), archive.recordings().clone());
+        let log = NearestReader::new(log, replica, store.clone(), recordings, live.clone());
         Self {
             log,
             store,
             archive,
             blocks: Arc::new(BlockCache::new(BLOCKS_BYTES)),
-            live: LiveRuns::default(),
+            live,
             rows_ahead: Arc::default(),
         }
     }
@@ -185,6 +194,10 @@ impl History {
     }
 
     async fn are_rows_ahead(&self, run: &RunKey) -> Result<bool, HistoryError> {
+        // The replica of another instance's run may come after its rows.
+        if !self.log.is_own(run) {
+            return Ok(false);
+        }
         if let Some(known) = self.lock_rows_ahead().get(run) {
             return Ok(*known);
         }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use crate::entry::Entry;
 use crate::ids::{ChunkIndex, Epoch, RunKey, Seq, StreamKey};
@@ -109,19 +111,49 @@ pub enum LogHealth {
 
 /// A follower's ear at one run: completes when there may be more to read.
 #[derive(Debug, Clone)]
-pub struct Wake(tokio::sync::watch::Receiver<Seq>);
+pub struct Wake {
+    tail: watch::Receiver<Seq>,
+    /// Another place where the run may grow.
+    elsewhere: Option<watch::Receiver<Seq>>,
+    /// Completes at least this often, for what nobody tells.
+    every: Option<Duration>,
+}
 
 impl Wake {
     /// An ear at this channel, which carries the tail of the run.
-    pub fn new(receiver: tokio::sync::watch::Receiver<Seq>) -> Self {
-        Self(receiver)
+    pub fn new(tail: watch::Receiver<Seq>) -> Self {
+        Self { tail, elsewhere: None, every: None }
+    }
+
+    /// An ear at two places, which also looks up at least this often.
+    #[must_use]
+    pub fn or(self, elsewhere: Self, every: Duration) -> Self {
+        Self { tail: self.tail, elsewhere: Some(elsewhere.tail), every: Some(every) }
     }
 
     /// Waits until something has happened since the last call, or since `follow`.
     pub async fn changed(&mut self) {
-        if self.0.changed().await.is_err() {
-            // The log is gone; nothing will ever happen. The caller has its own way to stop.
-            std::future::pending::<()>().await;
+        tokio::select! {
+            () = grown(Some(&mut self.tail)) => {}
+            () = grown(self.elsewhere.as_mut()) => {}
+            () = passed(self.every) => {}
         }
+    }
+}
+
+async fn grown(tail: Option<&mut watch::Receiver<Seq>>) {
+    if let Some(tail) = tail
+        && tail.changed().await.is_ok()
+    {
+        return;
+    }
+    // The log is gone; nothing will ever happen. The caller has its own way to stop.
+    std::future::pending().await
+}
+
+async fn passed(every: Option<Duration>) {
+    match every {
+        Some(every) => tokio::time::sleep(every).await,
+        None => std::future::pending().await,
     }
 }

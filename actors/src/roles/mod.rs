@@ -3,12 +3,14 @@
 
 pub mod archivist;
 pub mod broker;
+pub mod commander;
 pub mod lease_keeper;
 pub mod log_writer;
 pub mod node;
 pub mod owner;
 pub mod reaper;
 pub mod recorder;
+pub mod replicator;
 pub mod run;
 pub mod run_manager;
 mod screen;

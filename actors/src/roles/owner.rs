@@ -13,8 +13,9 @@ use std::time::Duration;
 use actix::Addr;
 use tokio::sync::{Semaphore, watch};
 
+use crate::bring_over::bring_over;
 use crate::fail_point::fail_point;
-use crate::flow::capture_gate::CaptureGate;
+use crate::flow::capture_gate::{CaptureGate, GateLimits};
 use crate::flow::inbox::Inbox;
 use crate::flow::permits::CaptureBudget;
 use crate::history::History;
@@ -23,11 +24,13 @@ use crate::kernel::{
     ArbiterHandle, ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers,
     RestartPolicy, Supervisor,
 };
-use crate::ports::{Claim, LogError, LogHealth, RunLog, RunStore, Runner, StoreError};
+use crate::ports::{Claim, LogError, LogHealth, Replica, RunLog, RunStore, Runner, StoreError};
 use crate::roles::archivist::{ArchiveSettings, ArchivedThrough, Archivist};
+use crate::roles::commander::Commander;
 use crate::roles::log_writer::Journal;
 use crate::roles::node::{CaptureSettings, EndReason, NodeContext};
 use crate::roles::recorder::Recorder;
+use crate::roles::replicator::Replicator;
 use crate::roles::run::Run;
 use crate::roles::screens::Screens;
 use crate::roles::trimmer::Trimmer;
@@ -72,6 +75,21 @@ pub struct Service {
     pub archiving: ArchiveSettings,
     /// How long the log keeps what is archived and recorded (`retention.hot_min_secs`).
     pub hot_min: Duration,
+    /// Where other instances follow the runs of this one; none if there are no others.
+    pub replication: Option<Replication>,
+}
+
+/// The replica and its bounds.
+pub struct Replication {
+    /// Where runs are copied to.
+    pub replica: Arc<dyn Replica>,
+    /// What it may hold of a run, in bytes of memory cost (`redis.max_bytes_per_run`).
+    pub max_bytes_per_run: u64,
+    /// How far it may be behind before terminals wait, in bytes of memory cost (`redis.max_lag_bytes`); none
+    /// if the log runs ahead to its own limit.
+    pub max_lag_bytes: Option<u64>,
+    /// How long it keeps a run after everything of it is recorded (`retention.hot_ttl_secs`).
+    pub hot_ttl: Duration,
 }
 
 impl Service {
@@ -91,8 +109,17 @@ pub struct OwnedRun {
     pub has_ended: Arc<AtomicBool>,
 }
 
-/// Begins to own a claimed run. `cause` is what its nodes are told to have died of, if another owner left them.
-pub fn own(service: &Arc<Service>, claim: Claim, cause: FailureKind) -> OwnedRun {
+/// How a run came to its new owner.
+#[derive(Debug, Clone)]
+pub struct Succession {
+    /// Who owned it before, as far as that is known.
+    pub previous: Option<InstanceId>,
+    /// What its nodes are told to have died of, if another owner left them.
+    pub cause: FailureKind,
+}
+
+/// Begins to own a claimed run.
+pub fn own(service: &Arc<Service>, claim: Claim, succession: Succession) -> OwnedRun {
     let group =
         Arc::new(Supervisor::new(claim.run.to_string(), &service.root, service.observers.clone()));
     let (published, run) = watch::channel(None);
@@ -100,7 +127,7 @@ pub fn own(service: &Arc<Service>, claim: Claim, cause: FailureKind) -> OwnedRun
     let owner = Arc::new(Owner {
         service: service.clone(),
         claim,
-        cause,
+        succession,
         group: Arc::downgrade(&group),
         published,
         has_ended: has_ended.clone(),
@@ -113,7 +140,7 @@ pub fn own(service: &Arc<Service>, claim: Claim, cause: FailureKind) -> OwnedRun
 struct Owner {
     service: Arc<Service>,
     claim: Claim,
-    cause: FailureKind,
+    succession: Succession,
     group: std::sync::Weak<Supervisor>,
     published: watch::Sender<Option<Addr<Run>>>,
     has_ended: Arc<AtomicBool>,
@@ -121,6 +148,8 @@ struct Owner {
 
 /// The wait between tries of something that a store refused for a moment.
 const RETRY: Duration = Duration::from_millis(500);
+/// How long a run that is recorded waits for a replica that is behind.
+const MAX_WAIT_FOR_REPLICA: Duration = Duration::from_secs(5);
 
 impl Owner {
     async fn own(self: Arc<Self>) -> ExitStatus {
@@ -133,7 +162,7 @@ impl Owner {
     async fn run_to_the_end(&self) -> Result<(), ExitStatus> {
         let Service { log, history, store, instance, .. } = self.service.as_ref();
         let run = &self.claim.run;
-        self.fence().await?;
+        self.begin_log().await?;
         let recordings = history.archive().recordings();
         let survey = loop {
             let origin = instance.as_str().into();
@@ -146,7 +175,12 @@ impl Owner {
         };
         let inbox = Arc::new(Inbox::default());
         let health = self.service.log_health.clone();
-        let gate = CaptureGate::new(self.service.max_bytes_per_run, health);
+        let replication = self.service.replication.as_ref();
+        let limits = GateLimits {
+            unrecorded: self.service.max_bytes_per_run,
+            unreplicated: replication.and_then(|replication| replication.max_lag_bytes),
+        };
+        let gate = CaptureGate::new(limits, health);
         gate.appended(survey.last, survey.bytes);
         let last_known = survey.last;
         let mut stored = self.claim.stored.clone();
@@ -159,7 +193,7 @@ impl Owner {
         if survey.has_ended() {
             self.has_ended.store(true, Ordering::Relaxed);
             followers.wait(last_known).await;
-            return self.release(last_known).await;
+            return self.release(last_known, &followers).await;
         }
         for identity in &survey.processes {
             self.service.runner.kill_leftovers(*identity).await;
@@ -169,7 +203,7 @@ impl Owner {
             inbox.push(taken_over(&survey));
         }
         if !is_fresh {
-            closing_entries(&survey, self.cause).into_iter().for_each(|draft| inbox.push(draft));
+            closing_entries(&survey, self.succession.cause).into_iter().for_each(|draft| inbox.push(draft));
         }
         let journal = Arc::new(Journal::new(
             run.clone(),
@@ -188,14 +222,26 @@ impl Owner {
         let last = journal.flushed().await;
         self.has_ended.store(true, Ordering::Relaxed);
         followers.wait(last).await;
-        self.release(last).await
+        self.release(last, &followers).await
     }
 
-    async fn fence(&self) -> Result<(), ExitStatus> {
+    /// Fences the log and makes it hold what is not recorded.
+    async fn begin_log(&self) -> Result<(), ExitStatus> {
+        let Service { log, instance, replication, .. } = self.service.as_ref();
+        let previous = self.succession.previous.as_ref();
         loop {
-            match self.service.log.fence(&self.claim.run, self.claim.epoch).await {
-                Ok(_) => return Ok(()),
-                Err(LogError::Unavailable(_)) => tokio::time::sleep(RETRY).await,
+            let begun = match replication {
+                Some(Replication { replica, .. }) => {
+                    bring_over(&self.claim, previous, instance, &**log, replica).await
+                }
+                None => log.fence(&self.claim.run, self.claim.epoch).await.map(|_| ()),
+            };
+            match begun {
+                Ok(()) => return Ok(()),
+                Err(error @ LogError::Unavailable(_)) => {
+                    tracing::warn!(run = %self.claim.run, %error, "the run waits for its log");
+                    tokio::time::sleep(RETRY).await;
+                }
                 Err(error) => return Err(ExitStatus::failed(error)),
             }
         }
@@ -290,6 +336,7 @@ impl Owner {
         });
         let archivers = self.service.archivers.pick(hash_of(&run));
         group.spawn_follower("Archivist", policy, &archivers, move |_| archivist.clone().follow());
+        let replicated = self.spawn_replicator(gate, &archived, &recorded)?;
         let trimmer = Arc::new(Trimmer {
             run,
             log: log.clone(),
@@ -300,11 +347,48 @@ impl Owner {
             health: self.service.log_health.clone(),
         });
         group.spawn_follower("Trimmer", policy, &arbiter, move |_| trimmer.clone().follow());
-        Ok(Followers { recorded, archived })
+        Ok(Followers { recorded, archived, replicated })
+    }
+
+    /// Other instances follow the run, and may ask something of it.
+    fn spawn_replicator(
+        &self,
+        gate: &CaptureGate,
+        archived: &watch::Sender<ArchivedThrough>,
+        recorded: &watch::Sender<Seq>,
+    ) -> Result<Option<Arc<watch::Sender<Seq>>>, ExitStatus> {
+        let Some(Replication { replica, max_bytes_per_run, .. }) = &self.service.replication else {
+            return Ok(None);
+        };
+        let (group, arbiter) = self.group()?;
+        let policy = RestartPolicy::OnFault(Backoff::default());
+        let replicated = Arc::new(watch::Sender::new(Seq::START));
+        let replicator = Arc::new(Replicator {
+            run: self.claim.run.clone(),
+            epoch: self.claim.epoch,
+            log: self.service.log.clone(),
+            replica: replica.clone(),
+            archived: archived.subscribe(),
+            recorded: recorded.subscribe(),
+            replicated: replicated.clone(),
+            gate: gate.clone(),
+            max_bytes: *max_bytes_per_run,
+            group: group.kill_switch().clone(),
+        });
+        group.spawn_follower("Replicator", policy, &arbiter, move |_| replicator.clone().follow());
+        let commander = Arc::new(Commander {
+            run: self.claim.run.clone(),
+            replica: replica.clone(),
+            live: self.service.history.live().clone(),
+            actor: self.published.subscribe(),
+        });
+        group.spawn_follower("Commander", policy, &arbiter, move |_| commander.clone().obey());
+        Ok(Some(replicated))
     }
 
     /// Gives the lease back: everything up to `last` is recorded and archived.
-    async fn release(&self, last: Seq) -> Result<(), ExitStatus> {
+    async fn release(&self, last: Seq, followers: &Followers) -> Result<(), ExitStatus> {
+        self.leave_replica(last, followers).await;
         if self.service.hot_min.is_zero()
             && let Err(error) = self.service.log.trim(&self.claim.run, last).await
         {
@@ -326,6 +410,24 @@ impl Owner {
         Ok(())
     }
 
+    /// Those who follow the replica get the end from there, if it can take it; else from rows and archive.
+    async fn leave_replica(&self, last: Seq, followers: &Followers) {
+        let Some(Replication { replica, hot_ttl, .. }) = &self.service.replication else { return };
+        let Some(replicated) = &followers.replicated else { return };
+        let mut replicated = replicated.subscribe();
+        let all = replicated.wait_for(|replicated| *replicated >= last);
+        let is_whole = tokio::time::timeout(MAX_WAIT_FOR_REPLICA, all).await.is_ok();
+        let left = if is_whole {
+            replica.expire(&self.claim.run, *hot_ttl).await
+        } else {
+            replica.remove(&self.claim.run).await
+        };
+        if let Err(error) = left {
+            // It has a life time all the same.
+            tracing::warn!(run = %self.claim.run, %error, "the replica of the run goes later");
+        }
+    }
+
     fn group(&self) -> Result<(Arc<Supervisor>, ArbiterHandle), ExitStatus> {
         let group = self.group.upgrade().ok_or(ExitStatus::Stopped)?;
         Ok((group, self.service.arbiter_of(&self.claim.run)))
@@ -336,6 +438,8 @@ impl Owner {
 struct Followers {
     recorded: Arc<watch::Sender<Seq>>,
     archived: Arc<watch::Sender<ArchivedThrough>>,
+    /// None if there is no replica.
+    replicated: Option<Arc<watch::Sender<Seq>>>,
 }
 
 impl Followers {

@@ -19,7 +19,7 @@ use crate::messages::run_commands::EndRun;
 use crate::ports::{Claim, Lease, StoreError};
 use crate::roles::lease_keeper::{CancelRequested, GetHeldRuns, LeasesLost, TakeOver};
 use crate::roles::node::EndReason;
-use crate::roles::owner::{OwnedRun, Service, own};
+use crate::roles::owner::{OwnedRun, Service, Succession, own};
 use crate::roles::run::Run;
 use crate::run_view::FailureKind;
 
@@ -95,7 +95,7 @@ impl RunManager {
                 Ok(claims) => {
                     let full = claims.len() >= room;
                     for claim in claims {
-                        manager.own(claim, FailureKind::Lost, ctx);
+                        manager.own(claim, Succession { previous: None, cause: FailureKind::Lost }, ctx);
                     }
                     if full || look_again {
                         manager.look(ctx);
@@ -106,10 +106,10 @@ impl RunManager {
         }));
     }
 
-    fn own(&mut self, claim: Claim, cause: FailureKind, ctx: &mut Context<Self>) {
+    fn own(&mut self, claim: Claim, succession: Succession, ctx: &mut Context<Self>) {
         let (run, epoch) = (claim.run.clone(), claim.epoch);
-        tracing::info!(%run, %epoch, "run claimed");
-        let owned = own(&self.service, claim, cause);
+        tracing::info!(%run, %epoch, previous = ?succession.previous, "run claimed");
+        let owned = own(&self.service, claim, succession);
         let group = owned.group.clone();
         self.runs.insert(run.clone(), Held { epoch, owned });
         self.count.send_replace(self.runs.len());
@@ -128,13 +128,22 @@ impl RunManager {
         if status.is_fault() {
             tracing::error!(%run, %epoch, %status, "a run's group has ended with a fault");
             // If nobody else has the run, it is ours to bring to an end.
-            self.take_over(run.clone(), epoch, FailureKind::Internal, ctx);
+            let previous = Some(self.service.instance.clone());
+            let succession = Succession { previous, cause: FailureKind::Internal };
+            self.take_over(run.clone(), epoch, succession, ctx);
         }
         self.look(ctx);
     }
 
-    fn take_over(&mut self, run: RunKey, seen: Epoch, cause: FailureKind, ctx: &mut Context<Self>) {
+    fn take_over(
+        &mut self,
+        run: RunKey,
+        seen: Epoch,
+        succession: Succession,
+        ctx: &mut Context<Self>,
+    ) {
         let service = self.service.clone();
+        let cause = succession.cause;
         let taking = async move {
             if cause == FailureKind::Internal {
                 // What broke it may break it again at once.
@@ -150,7 +159,7 @@ impl RunManager {
             }
         };
         ctx.spawn(taking.into_actor(self).map(move |taken, manager, ctx| match taken {
-            Ok(Some(claim)) => manager.own(claim, cause, ctx),
+            Ok(Some(claim)) => manager.own(claim, succession, ctx),
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "a run could not be taken over"),
         }));
@@ -281,9 +290,10 @@ impl Handler<TakeOver> for RunManager {
     type Result = ();
 
     fn handle(&mut self, TakeOver(leases): TakeOver, ctx: &mut Context<Self>) {
-        for Lease { run, epoch, .. } in leases {
+        for Lease { run, epoch, owner, .. } in leases {
             if !self.draining && !self.runs.contains_key(&run) {
-                self.take_over(run, epoch, FailureKind::Lost, ctx);
+                let succession = Succession { previous: owner, cause: FailureKind::Lost };
+                self.take_over(run, epoch, succession, ctx);
             }
         }
     }

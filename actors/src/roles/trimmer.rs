@@ -102,6 +102,7 @@ async fn sleep_until(due: Option<Instant>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::capture_gate::GateLimits;
     use crate::testing::log_memory::{MemoryLog, run_key};
 
     #[tokio::test(flavor = "local", start_paused = true)]
@@ -109,7 +110,7 @@ mod tests {
         let (archived, archived_through) = watch::channel(ArchivedThrough::default());
         let (recorded, recorded_through) = watch::channel(Seq::START);
         let (_health, health) = watch::channel(LogHealth::Up);
-        let gate = CaptureGate::new(1 << 20, health.clone());
+        let gate = CaptureGate::new(GateLimits { unrecorded: 1 << 20, unreplicated: None }, health.clone());
         let trimmer = Arc::new(Trimmer {
             run: run_key("r"),
             log: Arc::new(MemoryLog::new()),

@@ -34,7 +34,7 @@ impl World {
         let (store, objects) = (Arc::new(MemoryStore::new()), Arc::new(MemoryObjects::new()));
         log.fence(&run, Epoch(0)).await.expect("a new run");
         let archive = Archive::new(objects.clone(), store.clone(), 1024 * 1024);
-        let history = History::new(log.clone(), store, Arc::new(archive));
+        let history = History::new(log.clone(), None, store, Arc::new(archive));
         let arbiters = Arc::new(ArbiterPool::new(1, "test").expect("a thread"));
         Self { run, log, objects, history, arbiters, entries: Vec::new() }
     }

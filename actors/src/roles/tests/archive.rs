@@ -95,7 +95,7 @@ async fn p6_a_run_left_after_any_flush_is_finalised_by_the_next_owner() {
         let before = world.history(Seq::START, 1 << 20).await;
         let claim = world.store.take_over(&run(), Epoch(0), &instance("new"), LEASE).await;
         let claim = claim.unwrap().expect("it can be taken");
-        let new = own(&world.service, claim, FailureKind::Lost);
+        let new = own(&world.service, claim, lost());
         assert_eq!(soon(new.group.ended()).await, ExitStatus::Finished);
 
         let story = Story::of(world.history(Seq::START, 1 << 20).await);
@@ -283,7 +283,7 @@ async fn p6_a_run_whose_log_was_lost_before_it_was_archived_still_comes_to_its_e
         world.log.remove(&run()).await.unwrap();
         world.objects.set_unavailable(false);
         let claim = world.store.take_over(&run(), Epoch(0), &instance("new"), LEASE).await;
-        let new = own(&world.service, claim.unwrap().expect("it can be taken"), FailureKind::Lost);
+        let new = own(&world.service, claim.unwrap().expect("it can be taken"), lost());
         assert_eq!(soon(new.group.ended()).await, ExitStatus::Finished);
         assert!(world.store.leases().await.unwrap().is_empty(), "nobody has to look at it again");
         let recordings = world.store.recordings(&run()).await.unwrap();
@@ -294,7 +294,7 @@ async fn p6_a_run_whose_log_was_lost_before_it_was_archived_still_comes_to_its_e
         }
         // As another process reads it, which has never seen the log.
         let archive = world.service.history.archive().clone();
-        let history = History::new(world.log.clone(), world.store.clone(), archive);
+        let history = History::new(world.log.clone(), None, world.store.clone(), archive);
         let items = history.read(&run(), Seq::START, 1 << 20).await.unwrap().items;
         assert!(items.iter().any(|item| matches!(item, Item::Gap(gap) if gap.reason == "lost")));
         let last = items.last().map(Item::through);

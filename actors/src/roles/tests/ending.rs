@@ -62,7 +62,7 @@ async fn a_run_that_was_cancelled_while_queued_starts_nothing() {
     let noted = world.store.request_cancel(&run()).await.unwrap();
     assert_eq!(noted, CancelRequest::Noted(None));
     let claim = world.store.claim(&world.service.instance, LEASE, 1).await.unwrap().remove(0);
-    let owned = crate::roles::owner::own(&world.service, claim, FailureKind::Lost);
+    let owned = crate::roles::owner::own(&world.service, claim, lost());
     let story = world.ended(&owned).await;
     assert_eq!(story.run().status, RunStatus::Cancelled);
     assert_eq!(story.run().progress.cancelled, 2);

@@ -57,7 +57,7 @@ async fn left(document: &Value, entries: &[Arc<Entry>], recorded: usize) -> Worl
 async fn taken_over(world: &World, seen: u32, by: &str) -> Story {
     let by: InstanceId = instance(by);
     let claim = world.store.take_over(&run(), Epoch(seen), &by, LEASE).await.unwrap();
-    let owned = own(&world.service, claim.expect("it can be taken"), FailureKind::Lost);
+    let owned = own(&world.service, claim.expect("it can be taken"), lost());
     world.ended(&owned).await
 }
 
@@ -147,7 +147,7 @@ async fn the_old_owner_of_a_run_that_was_taken_is_stopped_and_adds_nothing() {
     let old = world.begin(&single()).await;
     world.until(|story| story.output("a").len() > 3).await;
     let claim = world.store.take_over(&run(), Epoch(0), &instance("other"), LEASE).await.unwrap();
-    let new = own(&world.service, claim.expect("it can be taken"), FailureKind::Lost);
+    let new = own(&world.service, claim.expect("it can be taken"), lost());
     assert_eq!(soon(new.group.ended()).await, ExitStatus::Finished);
     assert!(soon(old.group.ended()).await.is_fault());
     tokio::time::sleep(60 * SEC).await;

@@ -92,7 +92,7 @@ impl World {
         let (log, store) = (Arc::new(MemoryLog::new()), Arc::new(MemoryStore::new()));
         let objects = Arc::new(MemoryObjects::new());
         let archive = Archive::new(objects.clone(), store.clone(), 16 * 1024 * 1024);
-        let history = History::new(log.clone(), store.clone(), Arc::new(archive));
+        let history = History::new(log.clone(), None, store.clone(), Arc::new(archive));
         let arbiters = Arc::new(ArbiterPool::of_this_thread());
         let archivers = arbiters.clone();
         let (observers, root) = (Observers::new(), KillSwitch::new());
