@@ -24,12 +24,8 @@ pub trait Replica: RunReader {
     /// Appends in order; entries that are there are skipped. `Behind` with the tail if the copy ends before
     /// the batch begins, unless everything in between is recorded: then the copy goes on there, and its trim
     /// mark says so. `Behind` also if the copy has lost what it knew of the run, its fence too.
-    async fn append(
-        &self,
-        run: &RunKey,
-        epoch: Epoch,
-        batch: ReplicaBatch,
-    ) -> Result<(), LogError>;
+    async fn append(&self, run: &RunKey, epoch: Epoch, batch: ReplicaBatch)
+    -> Result<(), LogError>;
 
     /// Forgets everything up to and including `through`; works when the replica takes nothing more.
     async fn trim(&self, run: &RunKey, through: Seq) -> Result<(), LogError>;

@@ -10,6 +10,9 @@ pub mod objects_conformance;
 pub mod objects_memory;
 #[cfg(any(test, feature = "testing"))]
 pub mod recordings_conformance;
+#[cfg(any(test, feature = "testing"))]
+pub mod replica_conformance;
+pub mod replica_memory;
 pub mod runner_scripted;
 #[cfg(any(test, feature = "testing"))]
 pub mod store_conformance;

@@ -93,6 +93,13 @@ fn status(seq: Seq, stored: &StoredRun, run: RunStatus, node: NodeStatus) -> Arc
     })
 }
 
+/// A run of two nodes as it stands before it begins.
+pub(super) fn stored_run(run: &str) -> StoredRun {
+    let submission = submission(run, "team");
+    let view = submission.queued_view(Timestamp(1_795_000_000_000_000));
+    StoredRun { view, spec: submission.spec, purged: false }
+}
+
 /// The entry that ends a run.
 pub(super) fn ended(seq: Seq, stored: &StoredRun) -> Arc<Entry> {
     status(seq, stored, RunStatus::Completed, NodeStatus::Completed)
