@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::ids::{RunKey, Seq};
 use crate::live_runs::LiveRuns;
 use crate::ports::{
-    LogError, Page, RecordingStore, Replica, RunLog, RunReader as _, RunStore, StoreError, Wake,
+    LogError, Page, RecordingStore, Replica, RunLog, RunStore, StoreError, Wake,
 };
 
 /// How old may be what is known of the checkpoints of a run of another instance.

@@ -15,7 +15,6 @@ use crate::ports::{
     RunLog as _, RunStore as _,
 };
 use crate::roles::owner::own;
-use crate::run_view::FailureKind;
 use crate::testing::runner_scripted::{ScriptedRunner, Step};
 
 fn stream(name: &str, stream: StreamName) -> StreamKey {

@@ -5,5 +5,6 @@ mod capture;
 mod ending;
 mod faults;
 mod graph;
+mod instances;
 mod takeover;
 mod world;

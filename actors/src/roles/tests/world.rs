@@ -18,12 +18,12 @@ use crate::ids::{InstanceId, NodeRef, RunKey, Seq, StreamKey};
 use crate::kernel::{ArbiterPool, ExitStatus, KillSwitch, Observers};
 use crate::messages::run_commands::EndRun;
 use crate::ports::{
-    Claim, IncompleteReason, LogHealth, ObjectKey, RecordingState, RecordingStore as _,
+    Claim, IncompleteReason, LogHealth, ObjectKey, RecordingState, RecordingStore as _, Replica,
     RunLog as _, RunStore as _, Runner, Submission,
 };
 use crate::roles::archivist::ArchiveSettings;
 use crate::roles::node::{CaptureSettings, EndReason};
-use crate::roles::owner::{OwnedRun, Service, own};
+use crate::roles::owner::{OwnedRun, Replication, Service, Succession, own};
 use crate::roles::run::Run;
 use crate::roles::screens::Screens;
 use crate::run_spec::RunSpec;
@@ -33,6 +33,7 @@ use crate::run_view::{
 use crate::seek::KeyframeLibrary;
 use crate::testing::log_memory::{MemoryLog, run_key};
 use crate::testing::objects_memory::MemoryObjects;
+use crate::testing::replica_memory::MemoryReplica;
 use crate::testing::runner_scripted::{ScriptedRunner, Told};
 use crate::testing::store_memory::MemoryStore;
 
@@ -51,6 +52,8 @@ pub(super) struct Limits {
     pub max_parallel: usize,
     pub segment_bytes: u64,
     pub hot_min: Duration,
+    pub replica_bytes: u64,
+    pub max_lag_bytes: Option<u64>,
 }
 
 impl Default for Limits {
@@ -62,8 +65,24 @@ impl Default for Limits {
             max_parallel: 100,
             segment_bytes: 64 * 1024,
             hot_min: 300 * SEC,
+            replica_bytes: 1 << 20,
+            max_lag_bytes: None,
         }
     }
+}
+
+/// What instances share.
+#[derive(Clone)]
+pub(super) struct Stores {
+    pub store: Arc<MemoryStore>,
+    pub objects: Arc<MemoryObjects>,
+    /// None for an instance alone.
+    pub replica: Option<Arc<MemoryReplica>>,
+}
+
+/// How a run comes to a new owner after the old one was lost somewhere.
+pub(super) fn lost() -> Succession {
+    Succession { previous: Some(instance("here")), cause: FailureKind::Lost }
 }
 
 pub(super) struct World {
@@ -89,10 +108,29 @@ impl World {
         runner: Arc<dyn Runner>,
         limits: Limits,
     ) -> Self {
-        let (log, store) = (Arc::new(MemoryLog::new()), Arc::new(MemoryStore::new()));
-        let objects = Arc::new(MemoryObjects::new());
+        let stores = Stores { store: Arc::default(), objects: Arc::default(), replica: None };
+        Self::instance("here", scripted, runner, limits, &stores)
+    }
+
+    /// One of several instances over the same stores; each has its own log.
+    pub(super) fn instance(
+        name: &str,
+        scripted: &ScriptedRunner,
+        runner: Arc<dyn Runner>,
+        limits: Limits,
+        stores: &Stores,
+    ) -> Self {
+        let log = Arc::new(MemoryLog::new());
+        let Stores { store, objects, replica } = stores.clone();
         let archive = Archive::new(objects.clone(), store.clone(), 16 * 1024 * 1024);
-        let history = History::new(log.clone(), None, store.clone(), Arc::new(archive));
+        let copied = replica.clone().map(|replica| -> Arc<dyn Replica> { replica });
+        let history = History::new(log.clone(), copied.clone(), store.clone(), Arc::new(archive));
+        let replication = copied.map(|replica| Replication {
+            replica,
+            max_bytes_per_run: limits.replica_bytes,
+            max_lag_bytes: limits.max_lag_bytes,
+            hot_ttl: 60 * SEC,
+        });
         let arbiters = Arc::new(ArbiterPool::of_this_thread());
         let archivers = arbiters.clone();
         let (observers, root) = (Observers::new(), KillSwitch::new());
@@ -101,7 +139,7 @@ impl World {
         let (threads, watched) = (arbiters.clone(), observers.clone());
         let screens = Screens::new(history.clone(), library, threads, watched, root.clone());
         let service = Arc::new(Service {
-            instance: instance("here"),
+            instance: instance(name),
             log: log.clone(),
             store: store.clone(),
             history,
@@ -125,6 +163,7 @@ impl World {
             archivers,
             archiving: ArchiveSettings { segment_bytes: limits.segment_bytes, flush_interval: SEC },
             hot_min: limits.hot_min,
+            replication,
         });
         Self { service, log, store, objects, runner: scripted.clone(), health }
     }
@@ -146,7 +185,7 @@ impl World {
     /// Submits, claims and begins to own a run.
     pub(super) async fn begin(&self, document: &Value) -> OwnedRun {
         let claim = self.claim(document).await;
-        own(&self.service, claim, FailureKind::Lost)
+        own(&self.service, claim, lost())
     }
 
     /// Lives a run to its end and returns what it left in the log.

@@ -1,0 +1,190 @@
+//! Two instances over the same rows, archive and replica, each with a log of its own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::world::*;
+use crate::entry::{Body, Entry, TraceKind};
+use crate::history::Item;
+use crate::ids::{Epoch, Seq, StreamName};
+use crate::kernel::ExitStatus;
+use crate::ports::{OwnerCommand, Replica as _, ReplicaHealth, RunReader as _, RunStore as _};
+use crate::roles::owner::{Succession, own};
+use crate::run_view::{FailureKind, RunStatus};
+use crate::testing::replica_memory::MemoryReplica;
+use crate::testing::runner_scripted::{ScriptedRunner, Step};
+
+struct Two {
+    here: World,
+    there: World,
+    replica: Arc<MemoryReplica>,
+}
+
+fn two(runner: &ScriptedRunner, limits: Limits) -> Two {
+    let replica = Arc::new(MemoryReplica::new());
+    let stores = Stores {
+        store: Arc::default(),
+        objects: Arc::default(),
+        replica: Some(replica.clone()),
+    };
+    let world = |name| World::instance(name, runner, Arc::new(runner.clone()), limits, &stores);
+    Two { here: world("here"), there: world("there"), replica }
+}
+
+fn writing(pieces: usize, bytes: usize) -> ScriptedRunner {
+    let piece = Bytes::from(vec![b'x'; bytes]);
+    let script = vec![Step::Write(StreamName::Pty, piece), Step::Wait(10 * MS)];
+    let script = std::iter::repeat_n(script, pieces).flatten().collect();
+    ScriptedRunner::new().with_script(&node("a"), script)
+}
+
+impl Two {
+    /// Follows the run on the instance that does not own it, from the first entry to its end.
+    async fn follow_there(&self, page_bytes: usize) -> Vec<Arc<Entry>> {
+        let history = &self.there.service.history;
+        let mut wake = history.follow(&run());
+        let (mut cursor, mut seen) = (Seq::START, Vec::new());
+        loop {
+            let Ok(stretch) = history.read(&run(), cursor, page_bytes).await else {
+                tokio::time::sleep(SEC).await;
+                continue;
+            };
+            cursor = stretch.through;
+            for item in &stretch.items {
+                match item {
+                    Item::Entry(entry) => seen.push(entry.clone()),
+                    Item::Gap(gap) => panic!("a gap: {gap:?}"),
+                }
+            }
+            let is_end = |entry: &Arc<Entry>| match &entry.body {
+                Body::Status(change) => change.node.is_none() && change.run.status.is_terminal(),
+                _ => false,
+            };
+            if seen.last().is_some_and(is_end) {
+                return seen;
+            }
+            if stretch.items.is_empty() {
+                wake.changed().await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn p1_another_instance_reads_what_the_owner_wrote_member_for_member() {
+    for page_bytes in [1, 10_000, usize::MAX] {
+        let world = two(&writing(300, 1000), Limits::default());
+        let owned = world.here.begin(&single()).await;
+        let (seen, story) =
+            tokio::join!(world.follow_there(page_bytes), world.here.ended(&owned));
+        assert_eq!(seen, story.0);
+        // Also when the replica has gone, as it does after a while.
+        world.replica.lose_everything();
+        assert_eq!(world.follow_there(page_bytes).await, story.0);
+    }
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn p1_a_replica_that_is_lost_or_away_is_filled_again_and_leaves_no_gap() {
+    let world = two(&writing(2000, 1000), Limits::default());
+    let owned = world.here.begin(&single()).await;
+    let trouble = async {
+        for _ in 0..4 {
+            tokio::time::sleep(2 * SEC).await;
+            world.replica.lose_everything();
+            tokio::time::sleep(2 * SEC).await;
+            world.replica.set_health(ReplicaHealth::Down("a test asked for it".to_owned()));
+            tokio::time::sleep(SEC).await;
+            world.replica.set_health(ReplicaHealth::Up);
+        }
+    };
+    let (seen, story, ()) =
+        tokio::join!(world.follow_there(50_000), world.here.ended(&owned), trouble);
+    assert_eq!(seen, story.0);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn p3_a_replica_holds_no_more_than_its_bound_and_a_late_reader_gets_everything() {
+    let limits = Limits { replica_bytes: 200_000, ..Limits::default() };
+    let world = two(&writing(3000, 1000), limits);
+    let owned = world.here.begin(&single()).await;
+    let watch = async {
+        let mut most = 0;
+        loop {
+            tokio::time::sleep(50 * MS).await;
+            let held = world.replica.entries(&run());
+            most = most.max(held.iter().map(|entry| entry.memory_cost()).sum());
+            if world.here.store.find(&run()).await.unwrap().unwrap().view.status.is_terminal() {
+                return most;
+            }
+        }
+    };
+    let (story, most) = tokio::join!(world.here.ended(&owned), watch);
+    assert!(most > 50_000 && most <= 200_000, "{most} bytes");
+    assert_eq!(world.follow_there(100_000).await, story.0);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn p3_a_terminal_waits_for_a_replica_that_is_behind_if_it_should() {
+    for (max_lag_bytes, waits) in [(Some(100_000), true), (None, false)] {
+        let limits = Limits { max_lag_bytes, ..Limits::default() };
+        let world = two(&writing(1000, 1000), limits);
+        let owned = world.here.begin(&single()).await;
+        world.here.until(|story| story.output("a").len() > 10_000).await;
+        world.replica.set_health(ReplicaHealth::Down("a test asked for it".to_owned()));
+        tokio::time::sleep(60 * SEC).await;
+        let written = Story::of(world.here.log.entries(&run())).output("a").len();
+        assert_eq!(written < 300_000, waits, "{written} bytes");
+        world.replica.set_health(ReplicaHealth::Up);
+        let story = world.here.ended(&owned).await;
+        assert_eq!(story.output("a").len(), 1_000_000);
+        assert_eq!(world.follow_there(100_000).await, story.0);
+    }
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn p6_another_instance_brings_the_run_of_a_dead_one_to_its_end_with_all_that_was_replicated() {
+    let world = two(&writing(10_000, 10_000), Limits::default());
+    let owned = world.here.begin(&single()).await;
+    world.here.until(|story| story.output("a").len() > 500_000).await;
+    // It dies as a machine does: nothing of it is seen any more.
+    owned.group.kill_switch().kill(ExitStatus::Stopped);
+    soon(owned.group.ended()).await;
+    let replicated = world.replica.read(&run(), Seq::MAX, 1).await.unwrap().tail;
+    let claim =
+        world.there.store.take_over(&run(), Epoch(0), &instance("there"), LEASE).await.unwrap();
+    let succession = Succession { previous: Some(instance("here")), cause: FailureKind::Lost };
+    let taken = own(&world.there.service, claim.expect("it can be taken"), succession);
+    assert_eq!(soon(taken.group.ended()).await, ExitStatus::Finished);
+    let seen = world.follow_there(100_000).await;
+    let story = Story::of(seen.clone());
+    story.check();
+    assert_eq!(story.run().status, RunStatus::Failed);
+    assert_eq!(story.failure("a"), FailureKind::Lost);
+    assert_eq!(story.count(TraceKind::RunTakenOver), 1);
+    let before = world.here.log.entries(&run());
+    let kept: Vec<_> = before.into_iter().filter(|entry| entry.seq <= replicated).collect();
+    assert_eq!(seen[..kept.len()], kept[..], "all that was replicated");
+    // The dead one comes back, finds itself fenced, and reads the same from the others.
+    let here = &world.here.service.history;
+    let last = here.read(&run(), seen[seen.len() - 2].seq, usize::MAX).await.unwrap();
+    assert_eq!(last.through, story.last());
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn the_owner_obeys_what_another_instance_asks() {
+    let runner = ScriptedRunner::new().with_script(&node("a"), vec![Step::Hang]);
+    let world = two(&runner, Limits::default());
+    let owned = world.here.begin(&single()).await;
+    world.here.until(|story| story.count(TraceKind::NodeStarted) == 1).await;
+    let marker = OwnerCommand::AddMarker { node_ref: node("a"), label: "look here".to_owned() };
+    world.replica.send(&run(), marker).await.unwrap();
+    world
+        .here
+        .until(|story| story.0.iter().any(|entry| format!("{entry:?}").contains("look here")))
+        .await;
+    world.replica.send(&run(), OwnerCommand::Cancel).await.unwrap();
+    let story = world.here.ended(&owned).await;
+    assert_eq!(story.run().status, RunStatus::Cancelled);
+}
