@@ -11,10 +11,10 @@ use anyhow::{Context as _, bail};
 use runcast_actors::archive::Archive;
 use runcast_actors::flow::permits::CaptureBudget;
 use runcast_actors::history::History;
+use runcast_actors::instance_run_control::InstanceRunControl;
 use runcast_actors::kernel::{
     ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers, RestartPolicy, Supervisor,
 };
-use runcast_actors::local_run_control::LocalRunControl;
 use runcast_actors::ports::{LogHealth, RecordingStore, RunLog, RunStore, Runner};
 use runcast_actors::roles::archivist::ArchiveSettings;
 use runcast_actors::roles::broker::Brokers;
@@ -249,7 +249,7 @@ pub async fn run(
         closing: is_closing,
     };
     let not_ready = Arc::new(AtomicBool::new(false));
-    let control = Arc::new(LocalRunControl::new(manager.clone(), service.clone(), is_draining));
+    let control = Arc::new(InstanceRunControl::new(manager.clone(), service.clone(), is_draining));
     let api = Api::new(ApiParts {
         store: store.clone(),
         log: log.clone(),

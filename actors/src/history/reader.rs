@@ -9,9 +9,7 @@ use tokio::time::Instant;
 
 use crate::ids::{RunKey, Seq};
 use crate::live_runs::LiveRuns;
-use crate::ports::{
-    LogError, Page, RecordingStore, Replica, RunLog, RunStore, StoreError, Wake,
-};
+use crate::ports::{LogError, Page, RecordingStore, Replica, RunLog, RunStore, StoreError, Wake};
 
 /// How old may be what is known of the checkpoints of a run of another instance.
 const CHECKPOINTS_AGE: Duration = Duration::from_secs(1);
@@ -99,8 +97,7 @@ impl NearestReader {
             return Ok(*seq);
         }
         let away = |error: StoreError| LogError::Unavailable(error.to_string());
-        let (archived, _) =
-            self.recordings.segments(run, None, Seq::MAX, 1).await.map_err(away)?;
+        let (archived, _) = self.recordings.segments(run, None, Seq::MAX, 1).await.map_err(away)?;
         let stored = self.store.find(run).await.map_err(away)?;
         let recorded = stored.map_or(Seq::START, |stored| stored.view.last_seq.min(archived));
         let mut known = self.lock();

@@ -203,7 +203,9 @@ impl Owner {
             inbox.push(taken_over(&survey));
         }
         if !is_fresh {
-            closing_entries(&survey, self.succession.cause).into_iter().for_each(|draft| inbox.push(draft));
+            closing_entries(&survey, self.succession.cause)
+                .into_iter()
+                .for_each(|draft| inbox.push(draft));
         }
         let journal = Arc::new(Journal::new(
             run.clone(),

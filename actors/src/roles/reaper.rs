@@ -108,10 +108,15 @@ impl Reaper {
     async fn trim_ended(&self, trimming: &mut Trimming) -> Result<(), HistoryError> {
         let ended_before = Timestamp::now().minus(self.retention.hot_min);
         for run in trimming.next(self.log.runs().await?) {
-            if self.history.live().get(&run).is_some() {
+            if self.history.live().contains(&run) {
                 continue;
             }
             let Some(stored) = self.store.find(&run).await? else { continue };
+            if stored.purged {
+                // Another instance was asked.
+                self.log.remove(&run).await?;
+                continue;
+            }
             let view = &stored.view;
             let is_due = view.status.is_terminal()
                 && view.recordings.live == 0

@@ -95,7 +95,11 @@ impl RunManager {
                 Ok(claims) => {
                     let full = claims.len() >= room;
                     for claim in claims {
-                        manager.own(claim, Succession { previous: None, cause: FailureKind::Lost }, ctx);
+                        manager.own(
+                            claim,
+                            Succession { previous: None, cause: FailureKind::Lost },
+                            ctx,
+                        );
                     }
                     if full || look_again {
                         manager.look(ctx);

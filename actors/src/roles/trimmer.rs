@@ -110,7 +110,10 @@ mod tests {
         let (archived, archived_through) = watch::channel(ArchivedThrough::default());
         let (recorded, recorded_through) = watch::channel(Seq::START);
         let (_health, health) = watch::channel(LogHealth::Up);
-        let gate = CaptureGate::new(GateLimits { unrecorded: 1 << 20, unreplicated: None }, health.clone());
+        let gate = CaptureGate::new(
+            GateLimits { unrecorded: 1 << 20, unreplicated: None },
+            health.clone(),
+        );
         let trimmer = Arc::new(Trimmer {
             run: run_key("r"),
             log: Arc::new(MemoryLog::new()),

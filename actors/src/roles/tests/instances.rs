@@ -23,11 +23,8 @@ struct Two {
 
 fn two(runner: &ScriptedRunner, limits: Limits) -> Two {
     let replica = Arc::new(MemoryReplica::new());
-    let stores = Stores {
-        store: Arc::default(),
-        objects: Arc::default(),
-        replica: Some(replica.clone()),
-    };
+    let stores =
+        Stores { store: Arc::default(), objects: Arc::default(), replica: Some(replica.clone()) };
     let world = |name| World::instance(name, runner, Arc::new(runner.clone()), limits, &stores);
     Two { here: world("here"), there: world("there"), replica }
 }
@@ -76,8 +73,7 @@ async fn p1_another_instance_reads_what_the_owner_wrote_member_for_member() {
     for page_bytes in [1, 10_000, usize::MAX] {
         let world = two(&writing(300, 1000), Limits::default());
         let owned = world.here.begin(&single()).await;
-        let (seen, story) =
-            tokio::join!(world.follow_there(page_bytes), world.here.ended(&owned));
+        let (seen, story) = tokio::join!(world.follow_there(page_bytes), world.here.ended(&owned));
         assert_eq!(seen, story.0);
         // Also when the replica has gone, as it does after a while.
         world.replica.lose_everything();
@@ -144,7 +140,8 @@ async fn p3_a_terminal_waits_for_a_replica_that_is_behind_if_it_should() {
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
-async fn p6_another_instance_brings_the_run_of_a_dead_one_to_its_end_with_all_that_was_replicated() {
+async fn p6_another_instance_brings_the_run_of_a_dead_one_to_its_end_with_all_that_was_replicated()
+{
     let world = two(&writing(10_000, 10_000), Limits::default());
     let owned = world.here.begin(&single()).await;
     world.here.until(|story| story.output("a").len() > 500_000).await;

@@ -1,4 +1,4 @@
-//! Commands to runs, through the manager of this instance.
+//! Commands to runs: through the manager of this instance, or left for the owner of the run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,24 +13,27 @@ use crate::fail_point::fail_point;
 use crate::ids::{NodeRef, RunKey};
 use crate::messages::run_commands::{AddMarker, ResizeTerminal, RunAnnotated};
 use crate::messages::run_control::{ControlError, RunControl};
-use crate::ports::{Annotation, CancelRequest, ObjectKey, Purged};
+use crate::ports::{
+    Annotation, CancelRequest, ObjectKey, OwnerCommand, Purged, Replica, StoredRun,
+};
 use crate::roles::owner::Service;
 use crate::roles::run::Run;
 use crate::roles::run_manager::{CancelRun, GetRun, IsHeld, RunManager, RunSubmitted};
+use crate::run_view::{NodeStatus, NodeView, RunStatus, RunView, TerminalMode};
 
 /// How long the purge of a run that has ended waits until its recordings are final.
 const MAX_WAIT_FOR_ARCHIVE: Duration = Duration::from_secs(10);
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Commands to runs, through the manager of this instance.
-pub struct LocalRunControl {
+/// Commands to runs, wherever their owner is.
+pub struct InstanceRunControl {
     manager: Addr<RunManager>,
     service: Arc<Service>,
     draining: watch::Receiver<bool>,
 }
 
-impl LocalRunControl {
+impl InstanceRunControl {
     /// Through this manager.
     pub fn new(
         manager: Addr<RunManager>,
@@ -56,31 +59,73 @@ impl LocalRunControl {
         }
     }
 
-    async fn run(&self, run: &RunKey) -> Result<Addr<Run>, ControlError> {
+    async fn owner(&self, run: &RunKey) -> Result<RunOwner, ControlError> {
         let found = self.manager.send(GetRun(run.clone())).await;
         if let Ok(Some(address)) = found {
-            return Ok(address);
+            return Ok(RunOwner::Here(address));
         }
-        let stored = self.service.store.find(run).await?.ok_or(ControlError::UnknownRun)?;
+        let stored = self.stored(run).await?.ok_or(ControlError::UnknownRun)?;
         if stored.purged {
             return Err(ControlError::Purged);
         }
         if stored.view.status.is_terminal() {
             return Err(ControlError::Finished(stored.view.status));
         }
-        Err(if *self.draining.borrow() {
-            ControlError::Draining
-        } else {
-            ControlError::NodeNotRunning
-        })
+        match self.replica() {
+            Some(replica) if stored.view.status == RunStatus::Running => {
+                Ok(RunOwner::There(replica.clone(), stored.view))
+            }
+            _ if *self.draining.borrow() => Err(ControlError::Draining),
+            _ => Err(ControlError::NodeNotRunning),
+        }
+    }
+
+    /// The run as its log tells it, which the rows follow.
+    async fn stored(&self, run: &RunKey) -> Result<Option<StoredRun>, ControlError> {
+        match self.service.history.run(run).await {
+            Ok(stored) => Ok(stored),
+            Err(_) => Ok(self.service.store.find(run).await?),
+        }
+    }
+
+    fn replica(&self) -> Option<&Arc<dyn Replica>> {
+        self.service.replication.as_ref().map(|replication| &replication.replica)
+    }
+
+    /// Leaves a command for the owner of a run, another instance.
+    async fn leave(&self, run: &RunKey, command: OwnerCommand) -> Result<(), ControlError> {
+        match self.replica() {
+            Some(replica) => Ok(replica.send(run, command).await?),
+            None => Err(ControlError::NodeNotRunning),
+        }
+    }
+}
+
+/// Where the actor of a run is.
+enum RunOwner {
+    Here(Addr<Run>),
+    There(Arc<dyn Replica>, RunView),
+}
+
+/// What the actor of a run would answer, as far as others can see.
+fn running<'a>(view: &'a RunView, node_ref: &NodeRef) -> Result<&'a NodeView, ControlError> {
+    let mut nodes = view.nodes.iter().flatten();
+    let node = nodes.find(|node| node.node_ref == *node_ref).ok_or(ControlError::UnknownNode)?;
+    match node.status {
+        NodeStatus::Running => Ok(node),
+        _ => Err(ControlError::NodeNotRunning),
     }
 }
 
 #[async_trait]
-impl RunControl for LocalRunControl {
+impl RunControl for InstanceRunControl {
     fn run_submitted(&self) {
         // A manager whose mailbox is full looks anyway.
         let _ = self.manager.try_send(RunSubmitted);
+        if let Some(replica) = self.replica().cloned() {
+            // Others look from time to time all the same.
+            tokio::spawn(async move { replica.announce_queued().await });
+        }
     }
 
     async fn cancel(&self, run: &RunKey) -> Result<(), ControlError> {
@@ -106,6 +151,9 @@ impl RunControl for LocalRunControl {
         }
         // The wish is in the rows; this only makes it quick.
         let _ = self.manager.send(CancelRun(run.clone())).await;
+        if !self.service.history.live().contains(run) && self.replica().is_some() {
+            let _ = self.leave(run, OwnerCommand::Cancel).await;
+        }
         Ok(())
     }
 
@@ -115,9 +163,19 @@ impl RunControl for LocalRunControl {
         node_ref: &NodeRef,
         size: TerminalSize,
     ) -> Result<(), ControlError> {
-        let address = self.run(run).await?;
-        let resize = ResizeTerminal { node_ref: node_ref.clone(), size };
-        address.send(resize).await.map_err(|_| ControlError::NodeNotRunning)?
+        let node_ref = node_ref.clone();
+        match self.owner(run).await? {
+            RunOwner::Here(address) => {
+                let resize = ResizeTerminal { node_ref, size };
+                address.send(resize).await.map_err(|_| ControlError::NodeNotRunning)?
+            }
+            RunOwner::There(replica, view) => {
+                if running(&view, &node_ref)?.terminal.mode != TerminalMode::Pty {
+                    return Err(ControlError::NoTerminal);
+                }
+                Ok(replica.send(run, OwnerCommand::Resize { node_ref, size }).await?)
+            }
+        }
     }
 
     async fn add_marker(
@@ -126,17 +184,30 @@ impl RunControl for LocalRunControl {
         node_ref: &NodeRef,
         label: String,
     ) -> Result<(), ControlError> {
-        let address = self.run(run).await?;
-        let marker = AddMarker { node_ref: node_ref.clone(), label };
-        address.send(marker).await.map_err(|_| ControlError::NodeNotRunning)?
+        let node_ref = node_ref.clone();
+        match self.owner(run).await? {
+            RunOwner::Here(address) => {
+                let marker = AddMarker { node_ref, label };
+                address.send(marker).await.map_err(|_| ControlError::NodeNotRunning)?
+            }
+            RunOwner::There(replica, view) => {
+                running(&view, &node_ref)?;
+                Ok(replica.send(run, OwnerCommand::AddMarker { node_ref, label }).await?)
+            }
+        }
     }
 
     fn run_annotated(&self, run: &RunKey, annotation: Annotation) {
         self.service.history.live().annotate(run, &annotation);
         let (manager, run) = (self.manager.clone(), run.clone());
+        let is_here = self.service.history.live().contains(&run);
+        let elsewhere = self.replica().filter(|_| !is_here).cloned();
         tokio::spawn(async move {
-            if let Ok(Some(address)) = manager.send(GetRun(run)).await {
+            if let Ok(Some(address)) = manager.send(GetRun(run.clone())).await {
                 let _ = address.try_send(RunAnnotated(annotation));
+            } else if let Some(replica) = elsewhere {
+                // Its viewers see the rows at their next visit, if this does not reach its owner.
+                let _ = replica.send(&run, OwnerCommand::Annotated(annotation)).await;
             }
         });
     }
@@ -160,6 +231,9 @@ impl RunControl for LocalRunControl {
         objects.remove_all(&ObjectKey::run_prefix(run)).await?;
         fail_point("purge.objects_removed");
         self.service.log.remove(run).await?;
+        if let Some(replica) = self.replica() {
+            replica.remove(run).await?;
+        }
         self.service.history.forget(run);
         match self.service.store.purge(run).await? {
             Purged::Unknown => Err(ControlError::UnknownRun),
