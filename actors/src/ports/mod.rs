@@ -11,7 +11,9 @@ pub use archive::{
     ObjectWriter, Recording, RecordingState, RecordingStore, Segment, StoredObject,
 };
 pub use log::{LogError, LogHealth, Page, RunLog, RunReader, Tail, Wake};
-pub use replica::{CommandFeed, OwnerCommand, Replica, ReplicaBatch, ReplicaHealth};
+pub use replica::{
+    CommandFeed, OwnerCommand, Replica, ReplicaBatch, ReplicaHealth, ReplicaScreens,
+};
 pub use runner::{NodeCommand, NodeProcess, Output, Runner, StartError, Started};
 pub use store::{
     Annotation, CancelRequest, Claim, Lease, Purged, RecordBatch, RunCursor, RunList, RunQuery,

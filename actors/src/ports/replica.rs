@@ -36,16 +36,19 @@ pub trait Replica: RunReader {
     /// Forgets the run.
     async fn remove(&self, run: &RunKey) -> Result<(), LogError>;
 
-    /// Keeps the newest keyframe of each of these streams, in place of the one before. `Fenced` as in `append`.
+    /// Keeps these screens in place of those of the same streams, and the others as they are; all are then as
+    /// of the new entry. `Behind` unless the ones that are there are as of `after`; with `after` 0 these are all,
+    /// and take the place of any. `Fenced` as in `append`.
     async fn put_screens(
         &self,
         run: &RunKey,
         epoch: Epoch,
-        screens: Vec<(StreamKey, Bytes)>,
+        after: Seq,
+        screens: ReplicaScreens,
     ) -> Result<(), LogError>;
 
-    /// The newest keyframes that are there.
-    async fn screens(&self, run: &RunKey) -> Result<Vec<(StreamKey, Bytes)>, LogError>;
+    /// The screens that are there: none, as of entry 0, if there are none.
+    async fn screens(&self, run: &RunKey) -> Result<ReplicaScreens, LogError>;
 
     /// Leaves a command for the owner of the run. It is forgotten after a minute if nobody takes it.
     async fn send(&self, run: &RunKey, command: OwnerCommand) -> Result<(), LogError>;
@@ -72,6 +75,15 @@ pub struct ReplicaBatch {
     pub recorded: Seq,
     /// The entries, in order.
     pub entries: Vec<Arc<Entry>>,
+}
+
+/// Screens of a run as of one entry.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReplicaScreens {
+    /// Everything up to here is in them, of every stream that had begun by then.
+    pub seq: Seq,
+    /// Each as its owner encoded it, at most 1 MiB.
+    pub streams: Vec<(StreamKey, Bytes)>,
 }
 
 /// What an instance asks of the owner of a run, which may be another one.

@@ -1,10 +1,12 @@
 //! Owns: the virtual terminals of one run.
 //! Takes: requests for its screens, answered in one turn: every stream as of one entry.
-//! Sends: keyframes to the library; it follows the history of the run and may lag, nothing waits for it.
+//! Sends: keyframes to the library, the newest ones of an own run to the replica; it follows the history of
+//! the run and may lag, nothing waits for it.
 //! Queue: 64 requests; one that finds it full is told that the screens are busy.
 //! Stops: some time after the run has ended and nobody has asked.
-//! Restart: yes, from the last keyframes.
+//! Restart: yes, from the last keyframes; it begins from those in the replica if another instance owns the run.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -12,10 +14,11 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::history::History;
-use crate::ids::{RunKey, Seq};
+use crate::ids::{RunKey, Seq, StreamKey};
 use crate::kernel::ExitStatus;
+use crate::ports::{Replica, ReplicaScreens};
 use crate::roles::screens::Screens;
-use crate::screen::{PaintedStream, Painting};
+use crate::screen::{PaintedStream, Painting, keyframe_codec};
 use crate::seek::{FollowedKeyframes, KeyframeLibrary};
 
 /// Bytes of history that are fed between two looks at the requests.
@@ -24,6 +27,10 @@ const READ_BYTES: usize = 64 * 1024;
 const FREEZE_AFTER: Duration = Duration::from_secs(5);
 /// How long the screens of a run that has ended are kept after the last request.
 const KEEP: Duration = Duration::from_secs(60);
+/// How often the screens of an own run are copied to the replica.
+const COPY_EVERY: Duration = Duration::from_secs(2);
+/// The longest screen that is copied.
+const MAX_COPY_BYTES: usize = 1024 * 1024;
 /// How much history may be missing in an answer that is given at once, in entries.
 const NEAR_ENTRIES: u64 = 64;
 
@@ -45,6 +52,8 @@ pub(super) struct Screen {
     pub(super) library: Arc<KeyframeLibrary>,
     pub(super) keyframes: Arc<FollowedKeyframes>,
     pub(super) requests: AsyncMutex<mpsc::Receiver<Request>>,
+    /// None if there are no other instances.
+    pub(super) replica: Option<Arc<dyn Replica>>,
 }
 
 impl Screen {
@@ -52,8 +61,10 @@ impl Screen {
     pub(super) async fn paint(self: Arc<Self>, mut answers: bool) -> ExitStatus {
         let mut requests = self.requests.lock().await;
         let mut wake = self.history.follow(&self.run);
+        self.learn_from_replica().await;
         let (seq, keyframes) = self.keyframes.known();
         let mut painting = Painting::resume(seq, &keyframes);
+        let mut copies = Copies { changed: painting.keys(), ..Copies::default() };
         let mut asked_at = Instant::now();
         let mut looked_at = Instant::now();
         loop {
@@ -63,7 +74,8 @@ impl Screen {
             };
             let caught_up = stretch.items.is_empty();
             painting.absorb(&stretch.items, stretch.through);
-            self.tell(&mut painting);
+            self.tell(&mut painting, &mut copies);
+            self.copy(&painting, &mut copies).await;
             // It may lag behind a busy terminal and answers all the same: the viewer reads on from there.
             answers |= stretch.tail.0.saturating_sub(painting.seq().0) <= NEAR_ENTRIES;
             while answers && let Ok(request) = requests.try_recv() {
@@ -99,9 +111,60 @@ impl Screen {
         }
     }
 
-    fn tell(&self, painting: &mut Painting) {
+    /// Screens of a run of another instance need not be painted from its first entry on.
+    async fn learn_from_replica(&self) {
+        let Some(replica) = &self.replica else { return };
+        if self.keyframes.known().0 > Seq::START || self.history.live().contains(&self.run) {
+            return;
+        }
+        // Without them it takes longer, that is all.
+        let Ok(ReplicaScreens { seq, streams }) = replica.screens(&self.run).await else { return };
+        let decoded = streams.into_iter().map(|(stream, screen)| {
+            keyframe_codec::decode(&screen).ok().map(|list| (stream, list))
+        });
+        if let Some(lists) = decoded.collect::<Option<Vec<_>>>() {
+            self.keyframes.note(seq, lists);
+        }
+    }
+
+    /// The newest screens of an own run, for those who join on another instance.
+    async fn copy(&self, painting: &Painting, copies: &mut Copies) {
+        let Some(replica) = &self.replica else { return };
+        if copies.changed.is_empty() || copies.at.is_some_and(|at| at.elapsed() < COPY_EVERY) {
+            return;
+        }
+        let Some(stored) = self.history.live().get(&self.run) else { return };
+        copies.at = Some(Instant::now());
+        let mut streams = Vec::with_capacity(copies.changed.len());
+        for (stream, list) in painting.newest(&copies.changed) {
+            match keyframe_codec::encode(&list) {
+                Ok(screen) if screen.len() <= MAX_COPY_BYTES => streams.push((stream, screen)),
+                // All or none: a stream that is missing would be taken for one that has not begun.
+                _ => return,
+            }
+        }
+        let (epoch, seq) = (stored.view.epoch, painting.seq());
+        let screens = ReplicaScreens { seq, streams };
+        match replica.put_screens(&self.run, epoch, copies.through, screens).await {
+            Ok(()) => {
+                copies.through = seq;
+                copies.changed.clear();
+            }
+            Err(error) => {
+                tracing::debug!(run = %self.run, %error, "screens were not copied");
+                // It may have lost them: all of them the next time.
+                copies.through = Seq::START;
+                copies.changed = painting.keys();
+            }
+        }
+    }
+
+    fn tell(&self, painting: &mut Painting, copies: &mut Copies) {
         let mut changed = painting.changed();
         for (stream, list) in &changed {
+            if self.replica.is_some() {
+                copies.changed.insert(stream.clone());
+            }
             if list.extent().has_ended {
                 self.library.store(&self.run, stream, list.clone());
             }
@@ -111,6 +174,15 @@ impl Screen {
         changed.extend(painting.changed());
         self.keyframes.note(painting.seq(), changed);
     }
+}
+
+/// What the replica has not been told.
+#[derive(Default)]
+struct Copies {
+    /// The replica has the screens as of this entry; 0: none that count.
+    through: Seq,
+    changed: BTreeSet<StreamKey>,
+    at: Option<Instant>,
 }
 
 fn screens_of(painting: &Painting) -> ScreensAt {

@@ -17,6 +17,7 @@ use crate::ids::{ChunkIndex, NodeRef, RunKey, Seq, StreamKey, hash_of};
 use crate::kernel::{
     ArbiterPool, Backoff, ExitStatus, KillSwitch, Observers, RestartPolicy, Supervisor,
 };
+use crate::ports::Replica;
 use crate::screen::{At, FrozenTerminal, PaintedStream, StreamPainter, VirtualTerminal};
 use crate::seek::KeyframeLibrary;
 
@@ -38,6 +39,7 @@ pub struct Screens {
     arbiters: Arc<ArbiterPool>,
     observers: Observers,
     root: KillSwitch,
+    replica: Option<Arc<dyn Replica>>,
     runs: Mutex<HashMap<RunKey, Followed>>,
 }
 
@@ -86,15 +88,18 @@ pub enum SnapshotError {
 }
 
 impl Screens {
-    /// Screens computed on these threads, which should have a low priority.
+    /// Screens computed on these threads, which should have a low priority; copied to the replica and begun from
+    /// there, if there is one.
     pub fn new(
         history: History,
         library: Arc<KeyframeLibrary>,
         arbiters: Arc<ArbiterPool>,
         observers: Observers,
         root: KillSwitch,
+        replica: Option<Arc<dyn Replica>>,
     ) -> Arc<Self> {
-        Arc::new(Self { history, library, arbiters, observers, root, runs: Mutex::default() })
+        let runs = Mutex::default();
+        Arc::new(Self { history, library, arbiters, observers, root, replica, runs })
     }
 
     /// Begins to follow a run that begins now, so that its screens are there when somebody asks.
@@ -200,6 +205,7 @@ impl Screens {
             library: self.library.clone(),
             keyframes: self.library.follow(run),
             requests: AsyncMutex::new(received),
+            replica: self.replica.clone(),
         });
         let policy = RestartPolicy::OnFault(Backoff::default());
         let arbiter = self.arbiters.pick(hash_of(run));

@@ -78,7 +78,7 @@ impl Painting {
         let mut painting = Self { seq, ..Self::default() };
         for (key, list) in keyframes {
             let last = list.last();
-            if !list.is_end(last) {
+            if last.place.seq < list.extent().place.seq {
                 painting.seq = painting.seq.min(last.place.seq);
             }
             let mut cells = Cells::Live(Box::new(StreamPainter::resume(last)));
@@ -161,6 +161,20 @@ impl Painting {
         changed.into_iter().filter_map(keyframes).collect()
     }
 
+    /// All streams.
+    pub fn keys(&self) -> BTreeSet<StreamKey> {
+        self.streams.keys().cloned().collect()
+    }
+
+    /// Each of these streams as it is now: its beginning and a keyframe of this moment, or the newest there is.
+    pub fn newest(&self, streams: &BTreeSet<StreamKey>) -> Vec<(StreamKey, KeyframeList)> {
+        let newest = |key: &StreamKey| {
+            let painted = self.streams.get(key)?;
+            Some((key.clone(), painted.newest()))
+        };
+        streams.iter().filter_map(newest).collect()
+    }
+
     /// The streams as they are now.
     pub fn streams(&self) -> Vec<PaintedStream> {
         let shown = |(key, painted): (&StreamKey, &Painted)| PaintedStream {
@@ -177,5 +191,23 @@ impl Painted {
         let beginning = Keyframe::beginning(seq, chunk);
         let cells = Cells::Live(Box::new(StreamPainter::resume(&beginning)));
         Self { cells, keyframes: KeyframeList::new(beginning), was_fed: true }
+    }
+
+    fn newest(&self) -> KeyframeList {
+        let now = match &self.cells {
+            Cells::Live(painter) => {
+                let frozen = painter.collector().freeze();
+                frozen.map(|state| (state, painter.extent()))
+            }
+            Cells::Frozen { state, extent } => Some((state.clone(), *extent)),
+        };
+        let first = self.keyframes.frames()[0].as_ref().clone();
+        let last = match now {
+            Some((state, extent)) => Keyframe { place: extent.place, bytes: extent.bytes, state },
+            None => self.keyframes.last().as_ref().clone(),
+        };
+        let frames = if last.place.seq > first.place.seq { vec![first, last] } else { vec![first] };
+        KeyframeList::stored(frames, self.keyframes.extent())
+            .unwrap_or_else(|| self.keyframes.clone())
     }
 }

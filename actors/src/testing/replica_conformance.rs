@@ -9,7 +9,9 @@ use proptest::test_runner::TestRunner;
 
 use crate::entry::{Body, Entry, TerminalSize};
 use crate::ids::{Epoch, RunKey, Seq, StreamKey, StreamName};
-use crate::ports::{Annotation, LogError, OwnerCommand, Page, Replica, ReplicaBatch, Tail};
+use crate::ports::{
+    Annotation, LogError, OwnerCommand, Page, Replica, ReplicaBatch, ReplicaScreens, Tail,
+};
 use crate::testing::arbitrary::any_entry;
 use crate::testing::log_memory::{chunk_entry, run_key};
 use crate::testing::store_conformance::{ended, stored_run};
@@ -200,7 +202,7 @@ async fn fences(replica: &dyn Replica) {
     let fenced = Err(LogError::Fenced { mine, current: Epoch(2) });
     assert_eq!(replica.append(&run, mine, batch(Seq(4), chunks(1, 1..=1))).await, fenced);
     assert_eq!(replica.fence(&run, mine).await.map(|_| ()), fenced);
-    assert_eq!(replica.put_screens(&run, mine, vec![screen("a", b"x")]).await, fenced);
+    assert_eq!(replica.put_screens(&run, mine, Seq::START, one_screen()).await, fenced);
     assert_eq!(seqs(replica, &run, Seq(0)).await, [1, 2, 3, 4]);
     replica.append(&run, Epoch(3), batch(Seq(4), chunks(3, 1..=1))).await.expect("a later one");
     let fenced = Err(LogError::Fenced { mine: Epoch(2), current: Epoch(3) });
@@ -261,7 +263,7 @@ async fn expires(replica: &dyn Replica) {
     let (kept, gone) = (owned(replica, "kept").await, owned(replica, "gone").await);
     for run in [&gone, &kept] {
         replica.append(run, OWNER, first_chunks(1..=2)).await.expect("appended");
-        replica.put_screens(run, OWNER, vec![screen("a", b"x")]).await.expect("put");
+        replica.put_screens(run, OWNER, Seq::START, one_screen()).await.expect("put");
         replica.expire(run, SHORT_LIFE).await.expect("told");
     }
     replica.append(&kept, OWNER, first_chunks(3..=3)).await.expect("it is not over yet");
@@ -272,9 +274,9 @@ async fn expires(replica: &dyn Replica) {
     };
     tokio::time::timeout(DEADLINE, is_gone).await.expect("it is forgotten");
     assert_eq!(seqs(replica, &gone, Seq(0)).await, [0; 0]);
-    assert_eq!(replica.screens(&gone).await, Ok(Vec::new()));
+    assert_eq!(replica.screens(&gone).await, Ok(ReplicaScreens::default()));
     assert_eq!(seqs(replica, &kept, Seq(0)).await, [1, 2, 3], "appending keeps all of it");
-    assert_eq!(replica.screens(&kept).await.map(|screens| screens.len()), Ok(1));
+    assert_eq!(replica.screens(&kept).await, Ok(one_screen()));
 }
 
 async fn keeps_runs_apart(replica: &dyn Replica) {
@@ -320,23 +322,40 @@ async fn wakes_followers(replica: Arc<dyn Replica>) {
     writer.await.expect("the writer ends");
 }
 
+fn one_screen() -> ReplicaScreens {
+    ReplicaScreens { seq: Seq(1), streams: vec![screen("a", b"x")] }
+}
+
 fn screen(node: &str, keyframe: &'static [u8]) -> (StreamKey, Bytes) {
     let node_ref = node.parse().expect("a valid name");
     (StreamKey { node_ref, stream: StreamName::Pty }, Bytes::from_static(keyframe))
 }
 
 async fn keeps_screens(replica: &dyn Replica) {
-    assert_eq!(replica.screens(&run_key("unknown")).await, Ok(Vec::new()));
+    let none = || Ok(ReplicaScreens::default());
+    assert_eq!(replica.screens(&run_key("unknown")).await, none());
     let run = owned(replica, "screens").await;
+    let put = async |after, seq, streams: &[(StreamKey, Bytes)]| {
+        let screens = ReplicaScreens { seq: Seq(seq), streams: streams.to_vec() };
+        replica.put_screens(&run, OWNER, Seq(after), screens).await
+    };
+    let held = async || {
+        let mut screens = replica.screens(&run).await.expect("they are there");
+        screens.streams.sort();
+        (screens.seq.0, screens.streams)
+    };
     let (first, second) = (screen("a", b"\0\xff 1"), screen("b.c", b""));
-    replica.put_screens(&run, OWNER, vec![first, second.clone()]).await.expect("put");
+    put(0, 5, &[first, second.clone()]).await.expect("put");
     let newer = screen("a", b"2\r\n");
-    replica.put_screens(&run, OWNER, vec![newer.clone()]).await.expect("put");
-    let mut screens = replica.screens(&run).await.expect("they are there");
-    screens.sort();
-    assert_eq!(screens, [newer, second]);
+    put(5, 9, &[newer.clone()]).await.expect("put");
+    assert_eq!(held().await, (9, vec![newer.clone(), second.clone()]));
+    let behind = Err(LogError::Behind { tail: Seq(9), first: Seq(12) });
+    assert_eq!(put(5, 12, &[newer.clone()]).await, behind, "they build on others");
+    assert_eq!(held().await, (9, vec![newer.clone(), second]));
+    put(0, 20, &[newer.clone()]).await.expect("put");
+    assert_eq!(held().await, (20, vec![newer]), "these are all");
     replica.remove(&run).await.expect("removed");
-    assert_eq!(replica.screens(&run).await, Ok(Vec::new()));
+    assert_eq!(replica.screens(&run).await, none());
 }
 
 async fn gives_commands_once(replica: &dyn Replica) {

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use crate::entry::{Body, Entry};
 use crate::ids::{Epoch, RunKey, Seq, StreamKey};
 use crate::ports::{
-    CommandFeed, LogError, OwnerCommand, Page, Replica, ReplicaBatch, ReplicaHealth, RunReader,
-    Tail, Wake,
+    CommandFeed, LogError, OwnerCommand, Page, Replica, ReplicaBatch, ReplicaHealth,
+    ReplicaScreens, RunReader, Tail, Wake,
 };
 
 /// How long a command waits for an owner.
@@ -51,6 +51,7 @@ struct Copy {
     tail: Tail,
     entries: BTreeMap<Seq, Arc<Entry>>,
     screens: BTreeMap<StreamKey, Bytes>,
+    screens_seq: Seq,
     expires: Option<Instant>,
 }
 
@@ -313,20 +314,30 @@ impl Replica for MemoryReplica {
         &self,
         run: &RunKey,
         epoch: Epoch,
-        screens: Vec<(StreamKey, Bytes)>,
+        after: Seq,
+        screens: ReplicaScreens,
     ) -> Result<(), LogError> {
         let mut inner = self.serve().await?;
         inner.refuse_if_full()?;
-        let Some(copy) = inner.copy(run) else { return Ok(()) };
+        let Some(copy) = inner.copy(run) else {
+            return Err(LogError::Behind { tail: Seq::START, first: screens.seq });
+        };
         copy.admit(epoch)?;
-        copy.screens.extend(screens);
+        if after == Seq::START {
+            copy.screens.clear();
+        } else if copy.screens_seq != after {
+            return Err(LogError::Behind { tail: copy.screens_seq, first: screens.seq });
+        }
+        copy.screens.extend(screens.streams);
+        copy.screens_seq = screens.seq;
         Ok(())
     }
 
-    async fn screens(&self, run: &RunKey) -> Result<Vec<(StreamKey, Bytes)>, LogError> {
+    async fn screens(&self, run: &RunKey) -> Result<ReplicaScreens, LogError> {
         let mut inner = self.serve().await?;
-        let Some(copy) = inner.copy(run) else { return Ok(Vec::new()) };
-        Ok(copy.screens.iter().map(|(stream, screen)| (stream.clone(), screen.clone())).collect())
+        let Some(copy) = inner.copy(run) else { return Ok(ReplicaScreens::default()) };
+        let streams = copy.screens.clone().into_iter().collect();
+        Ok(ReplicaScreens { seq: copy.screens_seq, streams })
     }
 
     async fn send(&self, run: &RunKey, command: OwnerCommand) -> Result<(), LogError> {

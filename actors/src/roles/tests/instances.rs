@@ -185,3 +185,23 @@ async fn the_owner_obeys_what_another_instance_asks() {
     let story = world.here.ended(&owned).await;
     assert_eq!(story.run().status, RunStatus::Cancelled);
 }
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn p5_who_joins_on_another_instance_sees_the_same_screen() {
+    let world = two(&writing(1000, 100), Limits::default());
+    let owned = world.here.begin(&single()).await;
+    world.here.until(|story| story.output("a").len() > 50_000).await;
+    tokio::time::sleep(3 * SEC).await;
+    let copied = world.replica.screens(&run()).await.unwrap();
+    assert!(copied.seq > Seq(200) && copied.streams.len() == 1, "{}", copied.seq);
+    let joined = world.there.service.screens.snapshot(&run(), |_| true, 0).await.unwrap();
+    assert!(joined.seq >= copied.seq);
+    let story = world.here.ended(&owned).await;
+    assert_eq!(story.output("a").len(), 100_000);
+    let mut ends = Vec::new();
+    for instance in [&world.here, &world.there] {
+        let end = instance.service.screens.snapshot(&run(), |_| true, 0).await.unwrap();
+        ends.push((end.seq, end.terminals[0].payload.clone(), end.terminals[0].chunk_index));
+    }
+    assert_eq!(ends[0], ends[1]);
+}

@@ -125,7 +125,7 @@ impl World {
         let archive = Archive::new(objects.clone(), store.clone(), 16 * 1024 * 1024);
         let copied = replica.clone().map(|replica| -> Arc<dyn Replica> { replica });
         let history = History::new(log.clone(), copied.clone(), store.clone(), Arc::new(archive));
-        let replication = copied.map(|replica| Replication {
+        let replication = copied.clone().map(|replica| Replication {
             replica,
             max_bytes_per_run: limits.replica_bytes,
             max_lag_bytes: limits.max_lag_bytes,
@@ -137,7 +137,8 @@ impl World {
         let (health, log_health) = watch::channel(LogHealth::Up);
         let library = KeyframeLibrary::new(history.clone(), arbiters.clone());
         let (threads, watched) = (arbiters.clone(), observers.clone());
-        let screens = Screens::new(history.clone(), library, threads, watched, root.clone());
+        let screens =
+            Screens::new(history.clone(), library, threads, watched, root.clone(), copied.clone());
         let service = Arc::new(Service {
             instance: instance(name),
             log: log.clone(),
