@@ -307,8 +307,14 @@ async fn what_is_malformed_is_named_and_what_has_not_begun_is_empty() {
     let api = service.api();
     let mut second = pty("later", "true");
     second["dependsOn"] = json!(["show"]);
-    let run = api.submit(&run_of([pty("show", "sleep 60"), second])).await;
+    let silent = pipe("silent", "echo out; sleep 60");
+    let run = api.submit(&run_of([pty("show", "sleep 60"), second, silent])).await;
     api.wait_node_running(&run, "show").await;
+    api.wait_node_running(&run, "silent").await;
+    // A stream that nobody has written to is as empty as one of a node that waits.
+    let silent = api.get(&format!("/runs/{run}/terminal/silent/index?stream=stderr")).await;
+    let silent = silent.expect(200).json();
+    assert_eq!((silent["state"].as_str(), silent["chunks"].as_u64()), (Some("live"), Some(0)));
     let long = "x".repeat(1025);
     let cases = [
         ("screen?chunkIndex=-1", "chunkIndex"),

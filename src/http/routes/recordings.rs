@@ -243,7 +243,8 @@ pub(crate) async fn get_index(
     let found = api.seeker.index(&run, &StreamKey { node_ref, stream }).await?;
     let index = match found {
         Some(index) => index,
-        None if node.streams.is_empty() => StreamIndex {
+        // A stream that nobody has written to yet is empty.
+        None if !node.status.is_terminal() => StreamIndex {
             state: RecordingState::Live,
             chunks: 0,
             bytes: 0,

@@ -140,8 +140,12 @@ pub(crate) async fn submit_run(
         ("label" = Option<Vec<String>>, Query, description = "Only with this label, as `name:value`; may stand there several times"),
         ("limit" = Option<u32>, Query, description = "1 to 1000, else 100"),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an earlier answer"),
     ),
-    responses((status = 200, description = "A page of runs", body = RunPage)),
+    responses(
+        (status = 200, description = "A page of runs, with an `ETag`", body = RunPage),
+        (status = 304, description = "The page is as it was"),
+    ),
 )]
 pub(crate) async fn list_runs(
     api: web::Data<Api>,
@@ -169,7 +173,8 @@ pub(crate) async fn list_runs(
         })
         .await?;
     let next_cursor = list.next.as_ref().map(encode_cursor);
-    Ok(HttpResponse::Ok().json(RunPage { runs: list.runs, next_cursor }))
+    let last_seq = list.runs.iter().map(|view| view.last_seq).max().unwrap_or_default();
+    tagged(&request, last_seq, &RunPage { runs: list.runs, next_cursor })
 }
 
 fn label_of(text: &str) -> Result<(String, String), ApiError> {
@@ -200,14 +205,22 @@ pub(crate) async fn get_run(
     let run = api.key(&caller, &request)?;
     Query::none(&request)?;
     let view = api.run(&run).await?.view;
-    let body = serde_json::to_vec(&view).map_err(ApiError::internal)?;
-    let tag = etag_of(view.last_seq, &body);
-    let is_known = is_known(&request, &tag);
-    let tag = (ETAG, tag);
-    if is_known {
-        return Ok(HttpResponse::NotModified().insert_header(tag).finish());
+    tagged(&request, view.last_seq, &view)
+}
+
+/// The document, or that the caller has it.
+fn tagged(
+    request: &HttpRequest,
+    last_seq: Seq,
+    document: &impl Serialize,
+) -> Result<HttpResponse, ApiError> {
+    let body = serde_json::to_vec(document).map_err(ApiError::internal)?;
+    let tag = etag_of(last_seq, &body);
+    if is_known(request, &tag) {
+        return Ok(HttpResponse::NotModified().insert_header((ETAG, tag)).finish());
     }
-    Ok(HttpResponse::Ok().insert_header(tag).content_type("application/json").body(body))
+    let mut response = HttpResponse::Ok();
+    Ok(response.insert_header((ETAG, tag)).content_type("application/json").body(body))
 }
 
 /// Metadata and the counts of recordings change without an entry, so the `seq` alone is not enough.
