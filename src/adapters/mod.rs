@@ -7,6 +7,7 @@ pub mod process_guard;
 pub mod process_guard_main;
 pub mod process_reaper;
 pub mod process_spawner;
+pub mod replica_redis;
 pub mod runner_directory;
 pub mod runner_environment;
 pub mod runner_local;

@@ -1,0 +1,7 @@
+-- Every key of the run lives this long, unless something is appended. KEYS: meta. ARGV: tag, life in ms.
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  live(KEYS[1], ARGV[1], ARGV[2])
+  -- The next batch makes all of them live on.
+  redis.call('HSET', KEYS[1], 'refreshed', '0')
+end
+return { 'done' }
