@@ -21,12 +21,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use deadpool_redis::redis::{Cmd, Pipeline, Script, Value};
-use runcast_actors::ids::{Epoch, RunKey, Seq, StreamKey};
+use runcast_actors::ids::{Epoch, RunKey, Seq};
 use runcast_actors::ports::{
-    CommandFeed, LogError, OwnerCommand, Page, Replica, ReplicaBatch, ReplicaHealth, RunReader,
-    Tail, Wake,
+    CommandFeed, LogError, OwnerCommand, Page, Replica, ReplicaBatch, ReplicaHealth,
+    ReplicaScreens, RunReader, Tail, Wake,
 };
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -41,6 +40,9 @@ use self::scripts::{APPEND, EXPIRE, FENCE, REMOVE, SCREENS, SEND, TRIM, call};
 
 /// How long keys live while a run is appended to; an owner that never returns leaves nothing for ever.
 const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Where the screens of a run say as of which entry they are; no stream is called so.
+const SCREENS_SEQ_FIELD: &str = "seq";
 
 /// Why there is no replica.
 #[derive(Debug, thiserror::Error)]
@@ -211,26 +213,31 @@ impl Replica for RedisReplica {
         &self,
         run: &RunKey,
         epoch: Epoch,
-        screens: Vec<(StreamKey, Bytes)>,
+        after: Seq,
+        screens: ReplicaScreens,
     ) -> Result<(), LogError> {
         let keys = RunKeys::new(run);
         let mut call = call(&SCREENS, &[keys.meta(), keys.screens()]);
-        call.arg(epoch.0);
-        for (stream, keyframe) in screens {
-            call.arg(stream_field(&stream)).arg(keyframe.as_ref());
+        call.arg(epoch.0).arg(after.0).arg(screens.seq.0);
+        for (stream, screen) in screens.streams {
+            call.arg(stream_field(&stream)).arg(screen.as_ref());
         }
         done(epoch, &self.run_one(&SCREENS, call).await?)
     }
 
-    async fn screens(&self, run: &RunKey) -> Result<Vec<(StreamKey, Bytes)>, LogError> {
+    async fn screens(&self, run: &RunKey) -> Result<ReplicaScreens, LogError> {
         let mut command = deadpool_redis::redis::cmd("HGETALL");
         command.arg(RunKeys::new(run).screens());
         let mut words = array(self.read_one(command).await?)?.into_iter();
-        let mut screens = Vec::with_capacity(words.len() / 2);
-        while let (Some(field), Some(keyframe)) = (words.next(), words.next()) {
+        let mut screens = ReplicaScreens::default();
+        while let (Some(field), Some(value)) = (words.next(), words.next()) {
             let field = text(&field)?.to_owned();
+            if field == SCREENS_SEQ_FIELD {
+                screens.seq = Seq(number("seq", text(&value)?)?);
+                continue;
+            }
             let stream = stream_of(&field).ok_or_else(|| corrupt("screen", field))?;
-            screens.push((stream, bytes(keyframe)?));
+            screens.streams.push((stream, bytes(value)?));
         }
         Ok(screens)
     }

@@ -1,12 +1,22 @@
--- Keeps keyframes. KEYS: meta, screens. ARGV: epoch, then the field and the keyframe of each.
+-- Keeps screens. KEYS: meta, screens. ARGV: epoch, the seq of the screens that these build on (0: these are all),
+-- their seq, then the field and the screen of each stream.
 local known = redis.call('HGET', KEYS[1], 'epoch')
 if not known then
-  return { 'done' }
+  return { 'behind', '0', ARGV[3] }
 end
 if tonumber(ARGV[1]) < tonumber(known) then
   return { 'fenced', known }
 end
-for place = 2, #ARGV, 2 do
+if ARGV[2] == '0' then
+  redis.call('UNLINK', KEYS[2])
+else
+  local held = redis.call('HGET', KEYS[2], 'seq') or '0'
+  if held ~= ARGV[2] then
+    return { 'behind', held, ARGV[3] }
+  end
+end
+redis.call('HSET', KEYS[2], 'seq', ARGV[3])
+for place = 4, #ARGV, 2 do
   redis.call('HSET', KEYS[2], ARGV[place], ARGV[place + 1])
 end
 -- They go with the run.
