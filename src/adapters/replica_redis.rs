@@ -16,6 +16,8 @@ mod keys;
 mod meta;
 mod reader;
 mod scripts;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -82,8 +84,7 @@ impl RedisReplica {
         calls: Vec<Cmd>,
     ) -> Result<Vec<Vec<Value>>, LogError> {
         let connections = self.connections.clone();
-        let answers =
-            self.on_runtime(async move { connections.run(script, calls).await }).await?;
+        let answers = self.on_runtime(async move { connections.run(script, calls).await }).await?;
         let read = |answer| match answer {
             Value::ServerError(error) => Err(self.connections.refusal(&error.into())),
             answer => array(answer),
@@ -124,9 +125,7 @@ fn done(mine: Epoch, answer: &[Value]) -> Result<(), LogError> {
     let word = |place: usize| answer.get(place).map_or(Ok(""), text);
     match word(0)? {
         "done" => Ok(()),
-        "fenced" => {
-            Err(LogError::Fenced { mine, current: Epoch(number("epoch", word(1)?)?) })
-        }
+        "fenced" => Err(LogError::Fenced { mine, current: Epoch(number("epoch", word(1)?)?) }),
         "behind" => Err(LogError::Behind {
             tail: Seq(number("tail", word(1)?)?),
             first: Seq(number("first", word(2)?)?),
@@ -237,8 +236,8 @@ impl Replica for RedisReplica {
 
     async fn send(&self, run: &RunKey, command: OwnerCommand) -> Result<(), LogError> {
         let keys = RunKeys::new(run);
-        let command = serde_json::to_vec(&command)
-            .map_err(|error| corrupt("the command", error))?;
+        let command =
+            serde_json::to_vec(&command).map_err(|error| corrupt("the command", error))?;
         let mut call = call(&SEND, &[keys.inbox()]);
         call.arg(keys.inbox_channel()).arg(millis(COMMAND_LIFE)).arg(MAX_COMMANDS).arg(command);
         done(Epoch::MAX, &self.run_one(&SEND, call).await?)

@@ -112,7 +112,8 @@ impl Condition {
 
 /// How long to wait after this many failures in a row.
 pub(super) fn wait(count: u32) -> Duration {
-    let longest = RETRY.saturating_mul(2_u32.saturating_pow(count.saturating_sub(1))).min(RETRY_MAX);
+    let longest =
+        RETRY.saturating_mul(2_u32.saturating_pow(count.saturating_sub(1))).min(RETRY_MAX);
     longest.mul_f64(rand::rng().random_range(0.5..1.0))
 }
 
