@@ -36,7 +36,7 @@ use tokio::task::JoinHandle;
 use self::condition::Condition;
 use self::connections::Connections;
 use self::ears::Ears;
-use self::inbox::{COMMAND_LIFE, MAX_COMMANDS, RedisFeed};
+use self::inbox::{COMMAND_LIFE_MS, MAX_COMMANDS, RedisFeed};
 use self::keys::{QUEUED_CHANNEL, RunKeys, stream_field, stream_of};
 use self::meta::{Meta, array, bytes, corrupt, number, text};
 use self::scripts::{APPEND, EXPIRE, FENCE, REMOVE, SCREENS, SEND, TRIM, call};
@@ -239,14 +239,14 @@ impl Replica for RedisReplica {
         let command =
             serde_json::to_vec(&command).map_err(|error| corrupt("the command", error))?;
         let mut call = call(&SEND, &[keys.inbox()]);
-        call.arg(keys.inbox_channel()).arg(millis(COMMAND_LIFE)).arg(MAX_COMMANDS).arg(command);
+        call.arg(keys.inbox_channel()).arg(COMMAND_LIFE_MS).arg(MAX_COMMANDS).arg(command);
         done(Epoch::MAX, &self.run_one(&SEND, call).await?)
     }
 
     fn commands(&self, run: &RunKey) -> Box<dyn CommandFeed> {
         let keys = RunKeys::new(run);
         let wake = self.ears.inbox(&keys);
-        Box::new(RedisFeed::new(&self.runtime, self.connections.clone(), keys, wake))
+        Box::new(RedisFeed::new(&self.runtime, self.connections.clone(), &keys, wake))
     }
 
     async fn announce_queued(&self) -> Result<(), LogError> {

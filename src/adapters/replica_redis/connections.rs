@@ -153,13 +153,11 @@ impl Connections {
                     Value::ServerError(error) => Some(RedisError::from(error.clone())),
                     _ => None,
                 });
-                match refused.filter(is_away) {
-                    Some(error) => Err(self.condition.failed(&error)),
-                    None => {
-                        self.condition.reached();
-                        Ok(answers)
-                    }
+                if let Some(error) = refused.filter(is_away) {
+                    return Err(self.condition.failed(&error));
                 }
+                self.condition.reached();
+                Ok(answers)
             }
             Err(error) if is_away(&error) => Err(self.condition.failed(&error)),
             Err(error) => Err(self.refusal(&error)),

@@ -70,14 +70,15 @@ async fn notifications_go_on_after_their_connection_was_lost() {
     owner.fence(&run, OWNER).await.expect("fenced");
     let mut wake = owner.follow(&run);
     wakes(&mut wake, "to look for the first time").await;
-    for number in 1..=5 {
+    for number in 1_u32..=5 {
         let channels = || server.cli(&["PUBSUB", "CHANNELS", "runcast:tail:*"]).lines().count();
         wait_for("it listens", async || (channels() == 1).then_some(())).await;
         server.cli(&["CLIENT", "KILL", "TYPE", "pubsub"]);
-        let batch = batch(Seq(number - 1), chunks(0, number as u32..=number as u32));
+        let after = Seq(u64::from(number) - 1);
+        let batch = batch(after, chunks(0, number..=number));
         owner.append(&run, OWNER, batch).await.expect("appended");
         wakes(&mut wake, "whatever was lost").await;
-        let page = owner.read(&run, Seq(number - 1), usize::MAX).await.expect("read");
+        let page = owner.read(&run, after, usize::MAX).await.expect("read");
         assert_eq!(page.entries.len(), 1);
     }
 }
@@ -93,8 +94,10 @@ async fn a_large_run_passes_whole() {
     owner.fence(&run, OWNER).await.expect("fenced");
     let chunk = |number: u32| chunk_entry(Seq(u64::from(number)), u64::from(number) - 1, CHUNK);
     let entries: Vec<_> = (1..=CHUNKS).map(chunk).collect();
-    let rate =
-        |begun: Instant| (CHUNK * CHUNKS as usize) as f64 / 1e6 / begun.elapsed().as_secs_f64();
+    let rate = |begun: Instant| {
+        let micros = begun.elapsed().as_micros().max(1);
+        u128::from(CHUNKS) * CHUNK as u128 / micros
+    };
 
     let begun = Instant::now();
     for entries in entries.chunks(IN_BATCH) {
@@ -102,13 +105,13 @@ async fn a_large_run_passes_whole() {
         let batch = ReplicaBatch { after, recorded: Seq::START, entries: entries.to_vec() };
         owner.append(&run, OWNER, batch).await.expect("appended");
     }
-    println!("appended {:.0} MB/s", rate(begun));
+    println!("appended {} MB/s", rate(begun));
     let begun = Instant::now();
     let mut read = Vec::with_capacity(entries.len());
     while read.len() < entries.len() {
         let page = other.read(&run, Seq(read.len() as u64), 512 * 1024).await.expect("read");
         read.extend(page.entries);
     }
-    println!("read {:.0} MB/s", rate(begun));
+    println!("read {} MB/s", rate(begun));
     assert!(read == entries, "as they were appended");
 }

@@ -13,11 +13,11 @@ use super::writer::{follow, held, replicate};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cuts_lose_and_double_nothing() {
+    const COUNT: u32 = 3000;
     let server = Server::start();
     let proxy = Proxy::before(server.port).await;
     let (owner, other) = (replica_at(&proxy.url()), replica_at(&proxy.url()));
     let run = run_key("cut");
-    const COUNT: u32 = 3000;
     let cutting = async {
         // Each cut comes when something has passed since the one before.
         for seen in (100..COUNT).step_by(300) {
