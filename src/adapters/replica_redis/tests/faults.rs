@@ -44,6 +44,7 @@ async fn a_full_server_is_trimmed_and_goes_on() {
     let epoch = Epoch(1);
     owner.fence(&run, epoch).await.expect("a new owner can fence a full server");
     owner.fence(&run_key("new"), OWNER).await.expect("and another run");
+    owner.trim(&run_key("new"), Seq(5)).await.expect("of which nothing was replicated");
     owner.expire(&run_key("new"), Duration::from_secs(1)).await.expect("or let one go");
     let through = Seq(u64::from(first - 5));
     owner.trim(&run, through).await.expect("trimmed");

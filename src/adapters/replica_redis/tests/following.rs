@@ -1,6 +1,6 @@
 //! Who follows is told: over one connection, and also when notifications are lost.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use runcast_actors::ids::Seq;
 use runcast_actors::ports::{Replica as _, ReplicaBatch, RunReader as _, Wake};
@@ -53,7 +53,7 @@ async fn what_no_notification_tells_is_found() {
     // The subscription itself, and the first poll.
     wakes(&mut wake, "to look for the first time").await;
     wait_for("it is quiet", async || {
-        let quiet = std::time::Duration::from_millis(2500);
+        let quiet = Duration::from_millis(2500);
         tokio::time::timeout(quiet, wake.changed()).await.is_err().then_some(())
     })
     .await;
@@ -81,6 +81,35 @@ async fn notifications_go_on_after_their_connection_was_lost() {
         let page = owner.read(&run, after, usize::MAX).await.expect("read");
         assert_eq!(page.entries.len(), 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_do_not_wait_for_the_poll() {
+    const ROUNDS: u32 = 200;
+    let server = Server::start();
+    let (owner, other, run) = (server.replica(), server.replica(), run_key("quick"));
+    owner.fence(&run, OWNER).await.expect("fenced");
+    let mut wake = other.follow(&run);
+    wakes(&mut wake, "to look for the first time").await;
+    let mut waited = Vec::new();
+    for number in 1..=ROUNDS {
+        let after = Seq(u64::from(number) - 1);
+        let begun = Instant::now();
+        owner
+            .append(&run, OWNER, batch(after, chunks(0, number..=number)))
+            .await
+            .expect("appended");
+        while other.read(&run, after, 1).await.expect("read").entries.is_empty() {
+            wakes(&mut wake, "of what was appended").await;
+        }
+        waited.push(begun.elapsed());
+        // The next one is waited for anew, not found by a look that was under way.
+        while tokio::time::timeout(Duration::from_millis(5), wake.changed()).await.is_ok() {}
+    }
+    waited.sort_unstable();
+    let (median, late) = (waited[waited.len() / 2], waited[waited.len() * 99 / 100]);
+    println!("from append to read: median {median:?}, p99 {late:?}");
+    assert!(median < Duration::from_millis(300), "{median:?}: that is the poll");
 }
 
 /// Not a bound, but a figure to look at: `cargo test --release … -- --nocapture a_large_run`.
