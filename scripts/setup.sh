@@ -2,8 +2,8 @@
 # Installs what a target needs and is not there. Says nothing and takes no time when all is there.
 #
 #   scripts/setup.sh build         a C compiler for the bundled libraries, and curl for the demo
-#   scripts/setup.sh test          the programs whose consoles tests capture, and the stock tools that
-#                                  take our recordings: zstd and asciinema
+#   scripts/setup.sh test          redis-server, the programs whose consoles tests capture, and the stock
+#                                  tools that take our recordings: zstd and asciinema
 #   scripts/setup.sh check         cargo-deny
 set -euo pipefail
 
@@ -30,6 +30,8 @@ for what in "$@"; do
       [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
       ;;
     test)
+      need redis-server redis-server
+      need openssl openssl
       need less less
       need top procps
       need vim vim

@@ -40,7 +40,7 @@ impl Prometheus {
 }
 
 /// Counters, which stand at 0 from the start so that their first increase is seen, with what they count.
-const COUNTERS: [(&str, &str); 8] = [
+const COUNTERS: [(&str, &str); 9] = [
     ("runcast_capture_chunks_total", "Chunks read from terminals"),
     ("runcast_capture_bytes_total", "Bytes read from terminals"),
     ("runcast_capture_paused_seconds_total", "Time that terminals waited for room"),
@@ -48,6 +48,7 @@ const COUNTERS: [(&str, &str); 8] = [
     ("runcast_stream_events_delivered_total", "Events given to viewers"),
     ("runcast_gaps_total", "Stretches of a run that were lost, by reason"),
     ("runcast_trace_events_total", "Trace events, by level"),
+    ("runcast_replica_append_failures_total", "Batches that the replica did not take"),
     ("runcast_actor_restarts_total", "Restarts of actors after a fault, by actor"),
 ];
 
@@ -60,10 +61,14 @@ const GAUGES: [(&str, &str); 4] = [
 ];
 
 /// Distributions, with what they show.
-const HISTOGRAMS: [(&str, &str); 3] = [
+const HISTOGRAMS: [(&str, &str); 4] = [
     (
         "runcast_log_append_seconds",
         "From the handing over of entries until the log has acknowledged them",
+    ),
+    (
+        "runcast_replica_append_seconds",
+        "From the handing over of a batch until the replica has executed it",
     ),
     (
         "runcast_stream_latency_seconds",

@@ -16,6 +16,8 @@ mod keys;
 mod meta;
 mod reader;
 mod scripts;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,7 +35,7 @@ use tokio::task::JoinHandle;
 use self::condition::Condition;
 use self::connections::Connections;
 use self::ears::Ears;
-use self::inbox::{COMMAND_LIFE, MAX_COMMANDS, RedisFeed};
+use self::inbox::{COMMAND_LIFE_MS, MAX_COMMANDS, RedisFeed};
 use self::keys::{QUEUED_CHANNEL, RunKeys, stream_field, stream_of};
 use self::meta::{Meta, array, bytes, corrupt, number, text};
 use self::scripts::{APPEND, EXPIRE, FENCE, REMOVE, SCREENS, SEND, TRIM, call};
@@ -84,8 +86,7 @@ impl RedisReplica {
         calls: Vec<Cmd>,
     ) -> Result<Vec<Vec<Value>>, LogError> {
         let connections = self.connections.clone();
-        let answers =
-            self.on_runtime(async move { connections.run(script, calls).await }).await?;
+        let answers = self.on_runtime(async move { connections.run(script, calls).await }).await?;
         let read = |answer| match answer {
             Value::ServerError(error) => Err(self.connections.refusal(&error.into())),
             answer => array(answer),
@@ -126,9 +127,7 @@ fn done(mine: Epoch, answer: &[Value]) -> Result<(), LogError> {
     let word = |place: usize| answer.get(place).map_or(Ok(""), text);
     match word(0)? {
         "done" => Ok(()),
-        "fenced" => {
-            Err(LogError::Fenced { mine, current: Epoch(number("epoch", word(1)?)?) })
-        }
+        "fenced" => Err(LogError::Fenced { mine, current: Epoch(number("epoch", word(1)?)?) }),
         "behind" => Err(LogError::Behind {
             tail: Seq(number("tail", word(1)?)?),
             first: Seq(number("first", word(2)?)?),
@@ -244,17 +243,17 @@ impl Replica for RedisReplica {
 
     async fn send(&self, run: &RunKey, command: OwnerCommand) -> Result<(), LogError> {
         let keys = RunKeys::new(run);
-        let command = serde_json::to_vec(&command)
-            .map_err(|error| corrupt("the command", error))?;
+        let command =
+            serde_json::to_vec(&command).map_err(|error| corrupt("the command", error))?;
         let mut call = call(&SEND, &[keys.inbox()]);
-        call.arg(keys.inbox_channel()).arg(millis(COMMAND_LIFE)).arg(MAX_COMMANDS).arg(command);
+        call.arg(keys.inbox_channel()).arg(COMMAND_LIFE_MS).arg(MAX_COMMANDS).arg(command);
         done(Epoch::MAX, &self.run_one(&SEND, call).await?)
     }
 
     fn commands(&self, run: &RunKey) -> Box<dyn CommandFeed> {
         let keys = RunKeys::new(run);
         let wake = self.ears.inbox(&keys);
-        Box::new(RedisFeed::new(&self.runtime, self.connections.clone(), keys, wake))
+        Box::new(RedisFeed::new(&self.runtime, self.connections.clone(), &keys, wake))
     }
 
     async fn announce_queued(&self) -> Result<(), LogError> {

@@ -17,7 +17,8 @@ use super::{Role, Settings};
 
 const ENV_PREFIX: &str = "RUNCAST__";
 /// Customary variables and the key each stands for; our own variable of that key wins.
-const CUSTOMARY_ENV: [(&str, &str); 1] = [("DATABASE_URL", "database.url")];
+const CUSTOMARY_ENV: [(&str, &str); 2] =
+    [("DATABASE_URL", "database.url"), ("REDIS_URL", "redis.url")];
 const DEFAULT_SOURCE: &str = "the built-in defaults";
 const ENV_SOURCE: &str = "the environment";
 const MAX_FILE_BYTES: u64 = 1024 * 1024;

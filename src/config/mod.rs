@@ -1,7 +1,7 @@
 //! The configuration: one struct a concern, all checked before anything starts.
 //!
 //! A value comes from the first of: a flag of the command line, the environment
-//! (`RUNCAST__SECTION__KEY`, then the customary `DATABASE_URL`), the file, the built-in default.
+//! (`RUNCAST__SECTION__KEY`, then the customary `DATABASE_URL` and `REDIS_URL`), the file, the built-in default.
 //! `config.toml` at the root of the repository documents every key and holds exactly the defaults.
 
 mod archive;
@@ -13,6 +13,7 @@ mod lease;
 mod log;
 mod memory;
 mod problems;
+mod redis;
 mod retention;
 mod runners;
 mod secret;
@@ -34,6 +35,7 @@ pub use lease::LeaseSettings;
 pub use log::LogSettings;
 pub use memory::MemorySettings;
 pub use problems::{ConfigError, Problem};
+pub use redis::{RedisSettings, WhenFull};
 pub use retention::RetentionSettings;
 pub use runners::{LocalRunnerSettings, RunnersSettings};
 pub use secret::Secret;
@@ -54,6 +56,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// The log on this instance's disk.
     pub log: LogSettings,
+    /// The replica that other instances follow.
+    pub redis: RedisSettings,
     /// Where recordings are kept.
     pub archive: ArchiveSettings,
     /// How long output and recordings are kept.
@@ -113,6 +117,7 @@ impl Settings {
         self.server.check(rules);
         self.database.check(rules);
         self.log.check(rules);
+        self.redis.check(rules);
         self.archive.check(rules);
         self.retention.check(rules);
         self.terminal.check(rules);

@@ -35,6 +35,7 @@ fn the_documented_file_names_every_key() {
     settings.server.tls_cert = Some("x".into());
     settings.server.tls_key = Some("x".into());
     settings.database.url = Some(serde_json::from_str("\"x\"").expect("a text"));
+    settings.redis.url = Some(serde_json::from_str("\"x\"").expect("a text"));
     settings.archive.directory = Some("x".into());
     settings.auth.signing_key = Some(Secret::from("x".to_owned()));
     let text = include_str!("../../config.toml");
@@ -46,6 +47,18 @@ fn the_documented_file_names_every_key() {
             .any(|(name, _)| name == key);
         assert!(documented, "config.toml does not name {key}");
     }
+}
+
+fn redis_mistakes() -> [(String, &'static str, &'static str); 7] {
+    [
+        ("[redis]\nurl = \"http://x\"".into(), "redis.url", "redis://["),
+        ("[redis]\nurl = \"redis:///1\"".into(), "redis.url", "redis://["),
+        ("[redis]\nurl = \"redis://x/one\"".into(), "redis.url", "redis://["),
+        ("[redis]\nurl = \"rediss://x/#insecure\"".into(), "redis.url", "rediss://"),
+        ("[redis]\nwhen_full = \"drop\"".into(), "redis.when_full", "pause, spill"),
+        ("[redis]\nmax_lag_bytes = 5".into(), "redis.max_lag_bytes", "1048576 to"),
+        ("[redis]\nmax_bytes_per_run = 5".into(), "redis.max_bytes_per_run", "1048576 to"),
+    ]
 }
 
 #[test]
@@ -137,11 +150,11 @@ fn each_rule_names_its_key_and_what_is_allowed() {
         (token(&format!("sha256 = \"{SHA}\"\ntenant = \"a\"")), "auth.tokens[0]", "scopes"),
         ("[telemetry]\nlog_level = \"loud\"".into(), "telemetry.log_level", "error, warn, info"),
         ("[log]\nsync_ms = \"often\"".into(), "log.sync_ms", "u64"),
-        ("[redis]\nurl = \"redis://x\"".into(), "redis", "server, database"),
+        ("[kafka]\nurl = \"x\"".into(), "kafka", "server, database"),
         ("[log]\nsinc_ms = 1".into(), "log.sinc_ms", "sync_ms"),
         ("[runners.docker]\nimage = \"x\"".into(), "runners.docker", "local"),
     ];
-    for (text, key, allowed) in cases {
+    for (text, key, allowed) in cases.into_iter().chain(redis_mistakes()) {
         let error = load_text(&text).expect_err(&text);
         let problem = error.problems.iter().find(|problem| problem.key == key);
         let problem = problem.unwrap_or_else(|| panic!("{text}: no {key} in {error}"));
@@ -192,6 +205,7 @@ fn flags_win_over_environment_over_file_over_defaults() {
         ("RUNCAST__CAPTURE__FLUSH_MS", "9"),
         ("RUNCAST__SERVER__CORS_ORIGINS", "[\"https://a.example\"]"),
         ("DATABASE_URL", "sqlite://customary"),
+        ("REDIS_URL", "redis://customary/1"),
         ("RUNCAST_TOKEN", "not ours"),
     ]);
     let settings = of(&sources);
@@ -202,6 +216,8 @@ fn flags_win_over_environment_over_file_over_defaults() {
     assert_eq!(settings.capture.flush_ms, 9);
     assert_eq!(settings.server.drain_secs, 30);
     assert_eq!(settings.database_url(), "sqlite://customary");
+    let redis = settings.redis.url.as_ref().map(DatabaseUrl::expose);
+    assert_eq!(redis, Some("redis://customary/1"));
     sources.env.extend(env(&[("RUNCAST__DATABASE__URL", "sqlite://own")]));
     sources.flags = Flags {
         listen: Some("127.0.0.1:3".parse().expect("an address")),
@@ -246,12 +262,13 @@ fn a_file_that_cannot_be_read_is_named_with_its_line() {
 fn secrets_are_not_printed() {
     let text = format!(
         "[auth]\nmode = \"token\"\nsigning_key = \"{}\"\n[database]\nurl = \"postgres://a:hunter2@h/d\"\n\
+         [redis]\nurl = \"rediss://:hunter3@h:7000/2\"\n\
          [[auth.tokens]]\nsha256 = \"{SHA}\"\ntenant = \"*\"\nscopes = [\"admin\"]\n",
         "k".repeat(32)
     );
     let settings = load_text(&text).expect("valid");
     let printed = format!("{}{settings:?}", settings.to_toml());
-    for secret in [SHA, "kkkkkkkk", "hunter2"] {
+    for secret in [SHA, "kkkkkkkk", "hunter2", "hunter3"] {
         assert!(!printed.contains(secret), "{printed}");
     }
     assert!(settings.to_toml().contains("signing_key = \"***\""), "{}", settings.to_toml());

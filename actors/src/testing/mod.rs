@@ -13,6 +13,8 @@ pub mod recordings_conformance;
 #[cfg(any(test, feature = "testing"))]
 pub mod replica_conformance;
 pub mod replica_memory;
+#[cfg(test)]
+mod replica_memory_tests;
 pub mod runner_scripted;
 #[cfg(any(test, feature = "testing"))]
 pub mod store_conformance;

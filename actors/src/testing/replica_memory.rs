@@ -17,7 +17,7 @@ use crate::ports::{
 };
 
 /// How long a command waits for an owner.
-const COMMAND_LIFE: Duration = Duration::from_secs(60);
+pub(super) const COMMAND_LIFE: Duration = Duration::from_secs(60);
 
 /// A replica that several instances of a test share. Clones share what it holds; it lives as long as the
 /// last of them. Times of life go by the clock of tokio.
@@ -385,52 +385,5 @@ impl CommandFeed for MemoryFeed {
             // The sender is in `shared`, which is held here.
             let _ = self.changed.changed().await;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::log_memory::run_key;
-    use crate::testing::replica_conformance::{batch, chunks, conformance};
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn conforms() {
-        conformance(|| async { Arc::new(MemoryReplica::new()) as Arc<dyn Replica> }).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn fails_as_asked() {
-        let (replica, run) = (MemoryReplica::new(), run_key("r"));
-        let append = || replica.append(&run, Epoch(0), batch(Seq(0), chunks(0, 1..=1)));
-        let mut wake = replica.follow(&run);
-        replica.fence(&run, Epoch(0)).await.expect("fenced");
-        replica.set_full(true);
-        assert!(matches!(append().await, Err(LogError::Unavailable(_))));
-        replica.trim(&run, Seq(0)).await.expect("a full one is trimmed");
-        replica.set_full(false);
-        replica.set_health(ReplicaHealth::Down("told".to_owned()));
-        assert!(matches!(replica.trim(&run, Seq(0)).await, Err(LogError::Unavailable(_))));
-        assert!(matches!(append().await, Err(LogError::Unavailable(_))));
-        replica.set_health(ReplicaHealth::Degraded("told".to_owned()));
-        replica.set_delay(Duration::from_secs(5));
-        let asked = Instant::now();
-        assert_eq!(append().await, Ok(()));
-        assert_eq!(asked.elapsed(), Duration::from_secs(5));
-        wake.changed().await;
-        assert_eq!(replica.entries(&run), chunks(0, 1..=1));
-        replica.lose_everything();
-        wake.changed().await;
-        assert!(matches!(append().await, Err(LogError::Behind { .. })));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_command_is_forgotten_after_a_minute() {
-        let (replica, run) = (MemoryReplica::new(), run_key("r"));
-        replica.send(&run, OwnerCommand::Cancel).await.expect("left");
-        let mut feed = replica.commands(&run);
-        tokio::time::sleep(COMMAND_LIFE).await;
-        let next = tokio::time::timeout(Duration::from_secs(1), feed.next()).await;
-        assert!(next.is_err(), "nothing is left");
     }
 }

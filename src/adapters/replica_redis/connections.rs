@@ -125,7 +125,8 @@ impl Connections {
         if let Some(connection) = &reader.connection {
             return Ok((connection.clone(), reader.number));
         }
-        let connecting = self.client.get_multiplexed_async_connection_with_config(&self.read_config);
+        let connecting =
+            self.client.get_multiplexed_async_connection_with_config(&self.read_config);
         let connection = match timeout(CONNECT_LIMIT, connecting).await {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => return Err(self.condition.failed(&error)),
@@ -152,13 +153,11 @@ impl Connections {
                     Value::ServerError(error) => Some(RedisError::from(error.clone())),
                     _ => None,
                 });
-                match refused.filter(is_away) {
-                    Some(error) => Err(self.condition.failed(&error)),
-                    None => {
-                        self.condition.reached();
-                        Ok(answers)
-                    }
+                if let Some(error) = refused.filter(is_away) {
+                    return Err(self.condition.failed(&error));
                 }
+                self.condition.reached();
+                Ok(answers)
             }
             Err(error) if is_away(&error) => Err(self.condition.failed(&error)),
             Err(error) => Err(self.refusal(&error)),
@@ -189,6 +188,8 @@ impl Connections {
 /// that the other side has gone.
 fn connection_info(url: &str) -> Result<ConnectionInfo, RedisError> {
     let info = url.into_connection_info()?;
+    // What a connection may be asked for stands in the rules of its user; a name is not worth one.
+    let login = info.redis_settings().clone().set_skip_set_lib_name();
     let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(WRITE_LIMIT);
-    Ok(info.set_tcp_settings(tcp))
+    Ok(info.set_redis_settings(login).set_tcp_settings(tcp))
 }

@@ -63,7 +63,9 @@ fn saves(answer: &Value) -> Option<bool> {
 fn warning(memory: &str, persistence: &str, saves: Option<bool>) -> Option<String> {
     let policy = value_of(memory, "maxmemory_policy");
     if let Some(policy) = policy.filter(|policy| *policy != "noeviction") {
-        return Some(format!("maxmemory-policy is {policy}; noeviction keeps what is not recorded"));
+        return Some(format!(
+            "maxmemory-policy is {policy}; noeviction keeps what is not recorded"
+        ));
     }
     let has_aof = value_of(persistence, "aof_enabled")? == "1";
     (!has_aof && saves == Some(false))

@@ -1,7 +1,6 @@
 //! Commands for the owner of a run: a short stream that whoever deletes an entry of may act on it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use deadpool_redis::redis::{Pipeline, Value};
@@ -14,8 +13,8 @@ use super::connections::Connections;
 use super::keys::RunKeys;
 use super::meta::{array, bytes, corrupt, number, text};
 
-/// How long a command waits for an owner.
-pub(super) const COMMAND_LIFE: Duration = Duration::from_secs(60);
+/// How long a command waits for an owner, in milliseconds.
+pub(super) const COMMAND_LIFE_MS: u64 = 60_000;
 /// How many commands may wait; one more is refused.
 pub(super) const MAX_COMMANDS: usize = 256;
 /// Commands that are looked at together.
@@ -32,7 +31,7 @@ impl RedisFeed {
     pub(super) fn new(
         runtime: &tokio::runtime::Handle,
         connections: Arc<Connections>,
-        keys: RunKeys,
+        keys: &RunKeys,
         wake: Wake,
     ) -> Self {
         let (sender, commands) = mpsc::channel(1);
@@ -100,7 +99,7 @@ impl Inbox {
             let Ok(room) = self.sender.clone().reserve_owned().await else { return Ok(0) };
             let is_mine = self.delete(&id).await;
             let sent_ms: u64 = number("a command", id.split('-').next().unwrap_or_default())?;
-            let is_young = now_ms.saturating_sub(sent_ms) < COMMAND_LIFE.as_millis() as u64;
+            let is_young = now_ms.saturating_sub(sent_ms) < COMMAND_LIFE_MS;
             self.last = Some(id);
             match serde_json::from_slice(&command) {
                 Ok(command) if is_mine && is_young => drop(room.send(command)),
