@@ -20,7 +20,8 @@ use runcast_actors::roles::archivist::ArchiveSettings;
 use runcast_actors::roles::broker::Brokers;
 use runcast_actors::roles::lease_keeper::{LeaseKeeper, TakeOver};
 use runcast_actors::roles::node::CaptureSettings;
-use runcast_actors::roles::owner::Service;
+use runcast_actors::roles::owner::{Replication, Service};
+use runcast_actors::roles::queue_watch::QueueWatch;
 use runcast_actors::roles::reaper::{Reaper, Retention};
 use runcast_actors::roles::run_manager::RunManager;
 use runcast_actors::roles::screens::Screens;
@@ -32,9 +33,10 @@ use crate::adapters::objects_directory::DirectoryObjects;
 use crate::adapters::process_guard::{GuardCommand, ProcessGuard};
 use crate::adapters::process_guard_main::DEFAULT_GRACE;
 use crate::adapters::process_spawner::ProcessSpawner;
+use crate::adapters::replica_redis::RedisReplica;
 use crate::adapters::runner_local::{LocalRunner, LocalRunnerSettings};
 use crate::adapters::store_sql::{SqlStore, SqlStoreSettings};
-use crate::config::Settings;
+use crate::config::{Role, Settings, WhenFull};
 use crate::data_dir::DataDir;
 use crate::http::access::{Access, AccessMode, AccessSettings, TokenEntry};
 use crate::http::api::{Api, ApiParts, configure};
@@ -164,13 +166,17 @@ pub async fn run(
     let arbiters = Arc::new(ArbiterPool::new(threads, "runs")?);
     let painters = Arc::new(ArbiterPool::with_thread_start(1, "screens", lower_priority)?);
     let archivers = Arc::new(ArbiterPool::with_thread_start(1, "archive", lower_priority)?);
-    let history = History::new(log.clone(), store.clone(), archive);
+    let replication = replication(&settings, clients)?;
+    let replica = replication.as_ref().map(|replication| replication.replica.clone());
+    let history = History::new(log.clone(), replica.clone(), store.clone(), archive);
     let retention = retention(&settings);
     let (health, log_health) = watch::channel(log.health());
     let library = KeyframeLibrary::new(history.clone(), painters.clone());
     let seeker = Seeker::new(history.clone(), library.clone());
     let (threads_of_screens, watched) = (painters.clone(), observers.clone());
-    let screens = Screens::new(history.clone(), library, threads_of_screens, watched, root.clone());
+    let copied = replica.clone();
+    let screens =
+        Screens::new(history.clone(), library, threads_of_screens, watched, root.clone(), copied);
     let service = Arc::new(Service {
         instance: instance.clone(),
         log: log.clone(),
@@ -193,6 +199,7 @@ pub async fn run(
             flush_interval: Duration::from_millis(settings.archive.flush_interval_ms),
         },
         hot_min: retention.hot_min,
+        replication,
     });
     let follow_health = log.clone();
     core.spawn_task("LogHealth", RestartPolicy::Never, &arbiters.pick(0), move |child| {
@@ -203,25 +210,33 @@ pub async fn run(
     let (count, held) = watch::channel(0);
     let managed = service.clone();
     let local = &settings.runners.local;
-    let max_runs = if local.enabled { local.max_parallel as usize } else { 0 };
+    let takes_runs = settings.server.role != Role::Api;
+    let max_runs = if local.enabled && takes_runs { local.max_parallel as usize } else { 0 };
     let spec = ChildSpec {
         name: "RunManager",
         policy: RestartPolicy::Never,
         factory: move |_| RunManager::new(managed.clone(), max_runs, count.clone()),
     };
     let manager = core.spawn_actor(&arbiters.pick(0), spec).ready().await?;
-    // What this instance owned before it was stopped or killed is brought to its end first.
-    let own =
-        store.leases().await?.into_iter().filter(|lease| lease.owner.as_ref() == Some(&instance));
-    manager.send(TakeOver(own.collect())).await?;
-    let keeper = Arc::new(LeaseKeeper {
-        instance: instance.clone(),
-        store: store.clone(),
-        manager: manager.clone(),
-        lease: service.lease,
-    });
-    let policy = RestartPolicy::OnFault(Backoff::default());
-    core.spawn_follower("LeaseKeeper", policy, &arbiters.pick(1), move |_| keeper.clone().keep());
+    if takes_runs {
+        // What this instance owned before it was stopped or killed is brought to its end first.
+        let mut own = store.leases().await?;
+        own.retain(|lease| lease.owner.as_ref() == Some(&instance));
+        manager.send(TakeOver(own)).await?;
+        let keeper = Arc::new(LeaseKeeper {
+            instance: instance.clone(),
+            store: store.clone(),
+            manager: manager.clone(),
+            lease: service.lease,
+        });
+        let policy = RestartPolicy::OnFault(Backoff::default());
+        let arbiter = arbiters.pick(1);
+        core.spawn_follower("LeaseKeeper", policy, &arbiter, move |_| keeper.clone().keep());
+        if let Some(replica) = replica.clone() {
+            let watch = Arc::new(QueueWatch { replica, manager: manager.clone() });
+            core.spawn_follower("QueueWatch", policy, &arbiter, move |_| watch.clone().watch());
+        }
+    }
 
     let reaper = Arc::new(Reaper {
         log: log.clone(),
@@ -229,6 +244,7 @@ pub async fn run(
         history: history.clone(),
         retention,
     });
+    let policy = RestartPolicy::OnFault(Backoff::default());
     core.spawn_follower("Reaper", policy, &archivers.pick(0), move |_| reaper.clone().look());
 
     let window_bytes = bytes(settings.sse.window_bytes)?;
@@ -253,6 +269,7 @@ pub async fn run(
     let api = Api::new(ApiParts {
         store: store.clone(),
         log: log.clone(),
+        replica,
         history,
         seeker,
         control,
@@ -339,6 +356,22 @@ fn log_settings(settings: &Settings) -> anyhow::Result<FjallLogSettings> {
         sync_ms: settings.log.sync_ms,
         min_free_bytes: settings.log.min_free_bytes,
     })
+}
+
+/// The replica that other instances follow, if there is one.
+fn replication(
+    settings: &Settings,
+    clients: &tokio::runtime::Handle,
+) -> anyhow::Result<Option<Replication>> {
+    let redis = &settings.redis;
+    let Some(url) = &redis.url else { return Ok(None) };
+    let replica = RedisReplica::new(url.expose(), clients)?;
+    Ok(Some(Replication {
+        replica: Arc::new(replica),
+        max_bytes_per_run: redis.max_bytes_per_run,
+        max_lag_bytes: (redis.when_full == WhenFull::Pause).then_some(redis.max_lag_bytes),
+        hot_ttl: Duration::from_secs(settings.retention.hot_ttl_secs),
+    }))
 }
 
 fn retention(settings: &Settings) -> Retention {

@@ -99,6 +99,11 @@ impl Settings {
         self.server.data_dir.join("log")
     }
 
+    /// True if no other machine can use the database.
+    fn is_database_own(&self) -> bool {
+        self.database_url().starts_with("sqlite:")
+    }
+
     /// Where the objects of the archive are.
     pub fn archive_dir(&self) -> PathBuf {
         match &self.archive.directory {
@@ -139,6 +144,17 @@ impl Settings {
                     "`{}` is beyond loopback while auth.mode is `none`; \
                      allowed: 127.0.0.1, [::1], or auth.mode = \"token\"",
                     self.server.listen
+                ),
+            );
+        }
+        let role = self.server.role;
+        if role != Role::All && (self.redis.url.is_none() || self.is_database_own()) {
+            rules.broken(
+                "server.role",
+                format!(
+                    "`{}` needs redis.url and a database.url that instances share; allowed without \
+                     them: all",
+                    role.as_str()
                 ),
             );
         }

@@ -94,13 +94,6 @@ impl ServerSettings {
         {
             rules.broken("server.name", format!("{error}; allowed: a name such as `node-1`"));
         }
-        if self.role != Role::All {
-            let role = self.role.as_str();
-            rules.broken(
-                "server.role",
-                format!("`{role}` needs a replica that instances share; allowed without one: all"),
-            );
-        }
         for origin in &self.cors_origins {
             if !is_web_origin(origin) {
                 rules.broken(

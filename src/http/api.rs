@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use runcast_actors::history::History;
 use runcast_actors::ids::{InstanceId, RunKey};
 use runcast_actors::messages::run_control::RunControl;
-use runcast_actors::ports::{RunLog, RunStore, StoredRun};
+use runcast_actors::ports::{Replica, RunLog, RunStore, StoredRun};
 use runcast_actors::run_view::TerminalView;
 use runcast_actors::seek::Seeker;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -26,6 +26,8 @@ pub struct ApiParts {
     pub store: Arc<dyn RunStore>,
     /// The log, for its health.
     pub log: Arc<dyn RunLog>,
+    /// The replica, for its health; none if there are no other instances.
+    pub replica: Option<Arc<dyn Replica>>,
     /// Runs as they are now.
     pub history: History,
     /// Any moment of their streams.

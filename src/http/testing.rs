@@ -559,6 +559,7 @@ pub(crate) fn fixture(mode: AccessMode, log: LogHealth) -> Fixture {
         access,
         default_terminal: TERMINAL,
         max_downloads: MAX_DOWNLOADS,
+        replica: None,
         instance: "instance-1".parse().expect("valid"),
         draining: draining.clone(),
         log_moved_aside: None,

@@ -8,6 +8,7 @@ pub mod lease_keeper;
 pub mod log_writer;
 pub mod node;
 pub mod owner;
+pub mod queue_watch;
 pub mod reaper;
 pub mod recorder;
 pub mod replicator;

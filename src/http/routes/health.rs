@@ -10,7 +10,7 @@ use actix_web::http::header::{CONTENT_TYPE, FORWARDED};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
 use runcast_actors::ids::InstanceId;
 use runcast_actors::moment::Timestamp;
-use runcast_actors::ports::{LogHealth, ObjectStore};
+use runcast_actors::ports::{LogHealth, ObjectStore, ReplicaHealth};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -152,11 +152,20 @@ pub(crate) async fn readyz(api: web::Data<Api>) -> HttpResponse {
     let draining = api.is_draining();
     // Without the archive captures go on, up to the limit of the log.
     let ready = !draining && database != StoreState::Down && log != StoreState::Down;
-    let stores = BTreeMap::from([
+    let mut stores = BTreeMap::from([
         ("database", api.store_states.note("database", database)),
         ("log", api.store_states.note("log", log)),
         ("archive", api.store_states.note("archive", archive)),
     ]);
+    if let Some(replica) = &api.replica {
+        // Without it runs go on, and other instances serve what is recorded.
+        let state = match replica.health() {
+            ReplicaHealth::Up => StoreState::Up,
+            ReplicaHealth::Degraded(_) => StoreState::Degraded,
+            ReplicaHealth::Down(_) => StoreState::Down,
+        };
+        stores.insert("replica", api.store_states.note("replica", state));
+    }
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.json(Readiness {
         ready,
