@@ -319,6 +319,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/telemetry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Counts what a page tells of its use, in the metric `runcast_ui_events_total`. */
+        post: operations["count_events"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tokens": {
         parameters: {
             query?: never;
@@ -972,6 +989,11 @@ export interface components {
             sha256: string;
             truncated?: boolean | null;
         };
+        /** @description What a page tells. */
+        Telemetry: {
+            /** @description What has happened. */
+            events: components["schemas"]["UiEvent"][];
+        };
         /** @description The terminal of a node. */
         Terminal: {
             /** Format: int32 */
@@ -1097,6 +1119,21 @@ export interface components {
          * @enum {string}
          */
         TraceType: "RUN_QUEUED" | "RUN_STARTED" | "RUN_COMPLETED" | "RUN_FAILED" | "RUN_CANCELLED" | "RUN_TIMED_OUT" | "RUN_TAKEN_OVER" | "NODE_STARTED" | "NODE_PROGRESS" | "NODE_COMPLETED" | "NODE_FAILED" | "NODE_SKIPPED" | "NODE_RETRYING" | "NODE_CANCELLED" | "NODE_TIMED_OUT" | "CAPTURE_PAUSED" | "CAPTURE_RESUMED";
+        /** @description Something that has happened, and how often. */
+        UiEvent: {
+            /**
+             * Format: int64
+             * @description How often, since it was last told of.
+             */
+            count: number;
+            /** @description What it was. */
+            name: components["schemas"]["UiEventName"];
+        };
+        /**
+         * @description What can happen in a page.
+         * @enum {string}
+         */
+        UiEventName: "terminal_viewed" | "cast_downloaded" | "gap_seen" | "reconnected" | "player_error";
     };
     responses: never;
     parameters: never;
@@ -3725,6 +3762,100 @@ export interface operations {
             };
             /** @description FORBIDDEN */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description INTERNAL */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    count_events: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Telemetry"];
+            };
+        };
+        responses: {
+            /** @description It was counted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description VALIDATION_FAILED */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAUTHENTICATED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description FORBIDDEN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description PAYLOAD_TOO_LARGE */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNSUPPORTED_MEDIA_TYPE */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
