@@ -1,8 +1,8 @@
 /**
  * `@runcast/react`: the console of a Runcast run, live and as a recording.
  *
- * Workspaces resolve this file through the condition "source" (TypeScript: tsconfig.base.json; Vite and Vitest:
- * `resolve.conditions: ["source", ...defaultClientConditions]`). Styles: `@runcast/react/styles.css`.
+ * Workspaces resolve this file through the condition "runcast-source" (TypeScript: tsconfig.base.json; Vite and Vitest:
+ * `resolve.conditions: ["runcast-source", ...defaultClientConditions]`). Styles: `@runcast/react/styles.css`.
  */
 import type { ComponentType, ReactNode, Ref } from "react";
 import type { Terminal as Xterm } from "@xterm/xterm";

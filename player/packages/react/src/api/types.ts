@@ -33,7 +33,7 @@ export type TokenRequest = Schemas["TokenRequest"];
 export type TokenAnswer = Schemas["TokenAnswer"];
 export type ErrorBody = Schemas["ErrorBody"];
 /** `code` of an error of the service, or one of this package's own. */
-export type ErrorCode = Schemas["ErrorCode"] | "NETWORK" | "PROTOCOL";
+export type ErrorCode = Schemas["ErrorCode"] | "NETWORK" | "PROTOCOL" | "DISCONNECTED";
 
 export type RunFilters = NonNullable<operations["list_runs"]["parameters"]["query"]>;
 export type TraceFilters = NonNullable<operations["get_trace"]["parameters"]["query"]>;

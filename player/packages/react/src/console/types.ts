@@ -1,4 +1,5 @@
 import type { Screen, StreamName } from "../api/types.ts";
+import type { StreamError } from "../stream/types.ts";
 
 /** Where the bytes go: an xterm, or something like it. */
 export interface TerminalSink {
@@ -47,4 +48,6 @@ export interface TerminalState {
   readonly gaps: number;
   /** True until what was there already has come. */
   readonly isLoading: boolean;
+  /** Why the output cannot be had. */
+  readonly error: StreamError | undefined;
 }

@@ -1,5 +1,5 @@
 import type { ClientOptions, RuncastClient } from "../api/client.ts";
-import type { ErrorCode, Gap, Run, RunStatus, StreamFinal, TerminalChunk } from "../api/types.ts";
+import type { ErrorCode, Gap, Run, RunStatus, Snapshot, StreamFinal, TerminalChunk } from "../api/types.ts";
 
 /**
  * How the page is connected to a run. `ended`: everything was sent. `failed`: asking again does not help, as the
@@ -50,16 +50,28 @@ export interface RunDone {
 /** A reader of one node's output on the shared stream of its run. */
 export interface TerminalConsumer {
   readonly nodeRef: string;
-  /** Takes output, in order and each once: chunks at or below the cursor never come. */
+  /** Everything up to here has come; undefined: it has nothing yet. */
+  readonly cursor: number | undefined;
+  /** Bytes of the node's output up to the cursor, as far as known. */
+  readonly position: number;
+  /** True if nothing more can come. */
+  readonly isEnded: boolean;
+  /** Takes a chunk; one at or below the cursor changes nothing. */
   accept(chunk: TerminalChunk): void;
+  /** Takes a screen in the place of everything before it. */
+  snapshot(snapshot: Snapshot): void;
   /** Is told what is missing, of its node or of the whole run. */
   gap(gap: Gap): void;
-  /** Is told that everything up to `seq` has come. */
+  /** Everything up to `seq` has come. */
   advance(seq: number): void;
-  /** Everything up to here has been taken. */
-  readonly cursor: number;
-  /** Bytes that have come since the beginning of the stream, as far as known. */
-  readonly position: number;
+  /** Forgets and clears everything: the content comes anew. */
+  restart(): void;
+  /** What comes now begins late, behind about so many bytes. */
+  joinedLate(position: number): void;
+  /** What was there already has come. */
+  loaded(): void;
+  /** What was there cannot be had, and asking again does not help. */
+  failed(error: StreamError): void;
   /** Undefined while there is room, else resolves when there is again: reading stops until then. */
   room(): Promise<void> | undefined;
 }
