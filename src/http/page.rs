@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use actix_web::http::header::{AcceptEncoding, ContentEncoding, Encoding, EntityTag};
 use bytes::Bytes;
+use runcast_actors::flow::sequencer::hex;
 use rust_embed::RustEmbed;
 use sha2::{Digest as _, Sha256};
 
@@ -116,8 +117,7 @@ pub struct Form {
 impl Form {
     fn new(encoding: ContentEncoding, bytes: Bytes) -> Self {
         let digest = Sha256::digest(&bytes);
-        let hex: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { encoding, bytes, etag: EntityTag::new_strong(hex) }
+        Self { encoding, bytes, etag: EntityTag::new_strong(hex(&digest[..16])) }
     }
 }
 

@@ -1,5 +1,5 @@
 // The real binary on a free port, over a directory of its own.
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -60,6 +60,13 @@ export class Service {
     });
     this.#port = Number(address);
     await eventually("readiness", async () => ((await fetch(`${this.url}/readyz`)).ok ? true : undefined));
+  }
+
+  /** Submits a file of the folder `examples` with the command line, as `runId`. */
+  submitExample(name: string, runId: string): string {
+    const example = readFileSync(resolve(import.meta.dirname, "../../../examples", name), "utf8");
+    execFileSync(BINARY, ["run", "-", "--server", this.url], { input: `runId: ${runId}\n${example}` });
+    return runId;
   }
 
   /** Ends it as a crash does. */
