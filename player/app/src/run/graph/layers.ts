@@ -1,0 +1,200 @@
+/**
+ * The layered drawing of a run's graph: longest-path layers, an invisible place in every layer that
+ * an edge passes, and barycentre sweeps to take crossings out (Sugiyama's method, small).
+ */
+
+/** What is drawn: a node and what it waits for. */
+export interface GraphInput {
+  readonly ref: string;
+  readonly dependsOn: readonly string[];
+}
+
+/** A node with its place: the layer from 0, and its place in the layer from 0. */
+export interface PlacedNode {
+  readonly ref: string;
+  readonly layer: number;
+  readonly x: number;
+  readonly y: number;
+}
+
+/** An edge as the path of an SVG. */
+export interface PlacedEdge {
+  readonly from: string;
+  readonly to: string;
+  readonly path: string;
+}
+
+export interface GraphLayout {
+  readonly width: number;
+  readonly height: number;
+  readonly nodes: readonly PlacedNode[];
+  readonly edges: readonly PlacedEdge[];
+}
+
+/** Sizes in CSS pixels. */
+export interface GraphSizes {
+  readonly nodeWidth: number;
+  readonly nodeHeight: number;
+  readonly layerGap: number;
+  readonly rowGap: number;
+}
+
+interface Cell {
+  readonly key: string;
+  readonly ref?: string;
+  readonly layer: number;
+  readonly before: Cell[];
+  readonly after: Cell[];
+  order: number;
+}
+
+const SWEEPS = 6;
+
+/** The layer of each node: one more than the deepest of what it waits for. */
+export function layersOf(nodes: readonly GraphInput[]): Map<string, number> {
+  const byRef = new Map(nodes.map((node) => [node.ref, node]));
+  const layers = new Map<string, number>();
+  const layerOf = (node: GraphInput, path: ReadonlySet<string>): number => {
+    const known = layers.get(node.ref);
+    if (known !== undefined) return known;
+    let layer = 0;
+    const deeper = new Set(path).add(node.ref);
+    for (const dependency of node.dependsOn) {
+      const before = byRef.get(dependency);
+      // The service refuses cycles; a picture of one must still come to an end.
+      if (before && !deeper.has(dependency)) layer = Math.max(layer, layerOf(before, deeper) + 1);
+    }
+    layers.set(node.ref, layer);
+    return layer;
+  };
+  for (const node of nodes) layerOf(node, new Set());
+  return layers;
+}
+
+/** Places all nodes and draws all edges. */
+export function layoutGraph(nodes: readonly GraphInput[], sizes: GraphSizes): GraphLayout {
+  const layers = layersOf(nodes);
+  const { rows, chains } = cellsOf(nodes, layers);
+  removeCrossings(rows);
+  const tallest = Math.max(0, ...rows.map((row) => rowHeight(row, sizes)));
+  const places = new Map<Cell, { x: number; y: number }>();
+  rows.forEach((row, layer) => {
+    let y = (tallest - rowHeight(row, sizes)) / 2;
+    for (const cell of row) {
+      places.set(cell, { x: layer * (sizes.nodeWidth + sizes.layerGap), y });
+      y += cellHeight(cell, sizes) + sizes.rowGap;
+    }
+  });
+  const placed: PlacedNode[] = [];
+  for (const [cell, place] of places) {
+    if (cell.ref !== undefined) placed.push({ ref: cell.ref, layer: cell.layer, ...place });
+  }
+  const edges = chains.map(({ from, to, cells }) => ({ from, to, path: pathOf(cells, places, sizes) }));
+  const columns = rows.length;
+  return {
+    width: columns === 0 ? 0 : columns * sizes.nodeWidth + (columns - 1) * sizes.layerGap,
+    height: tallest,
+    nodes: placed,
+    edges,
+  };
+}
+
+interface Chain {
+  readonly from: string;
+  readonly to: string;
+  readonly cells: readonly Cell[];
+}
+
+function cellsOf(
+  nodes: readonly GraphInput[],
+  layers: ReadonlyMap<string, number>,
+): { rows: Cell[][]; chains: Chain[] } {
+  const rows: Cell[][] = [];
+  const add = (key: string, layer: number, ref?: string): Cell => {
+    while (rows.length <= layer) rows.push([]);
+    const row = rows[layer] ?? [];
+    const cell: Cell = {
+      key,
+      layer,
+      before: [],
+      after: [],
+      order: row.length,
+      ...(ref !== undefined && { ref }),
+    };
+    row.push(cell);
+    return cell;
+  };
+  const cells = new Map(nodes.map((node) => [node.ref, add(node.ref, layers.get(node.ref) ?? 0, node.ref)]));
+  const chains: Chain[] = [];
+  for (const node of nodes) {
+    for (const dependency of node.dependsOn) {
+      const start = cells.get(dependency);
+      const end = cells.get(node.ref);
+      if (!start || !end || start.layer >= end.layer) continue;
+      const chain = [start];
+      for (let layer = start.layer + 1; layer < end.layer; layer += 1) {
+        chain.push(add(`${dependency} ${node.ref} ${layer}`, layer));
+      }
+      chain.push(end);
+      chain.forEach((cell, index) => {
+        const next = chain[index + 1];
+        if (!next) return;
+        cell.after.push(next);
+        next.before.push(cell);
+      });
+      chains.push({ from: dependency, to: node.ref, cells: chain });
+    }
+  }
+  return { rows, chains };
+}
+
+function removeCrossings(rows: Cell[][]): void {
+  for (let sweep = 0; sweep < SWEEPS; sweep += 1) {
+    const forward = sweep % 2 === 0;
+    for (const row of forward ? rows : [...rows].reverse()) {
+      const weights = new Map(row.map((cell) => [cell, weightOf(cell, forward ? cell.before : cell.after)]));
+      row.sort((left, right) => (weights.get(left) ?? 0) - (weights.get(right) ?? 0));
+      row.forEach((cell, order) => {
+        cell.order = order;
+      });
+    }
+  }
+}
+
+function weightOf(cell: Cell, neighbours: readonly Cell[]): number {
+  if (neighbours.length === 0) return cell.order;
+  return neighbours.reduce((sum, neighbour) => sum + neighbour.order, 0) / neighbours.length;
+}
+
+function cellHeight(cell: Cell, sizes: GraphSizes): number {
+  return cell.ref === undefined ? 0 : sizes.nodeHeight;
+}
+
+function rowHeight(row: readonly Cell[], sizes: GraphSizes): number {
+  const cells = row.reduce((sum, cell) => sum + cellHeight(cell, sizes), 0);
+  return cells + Math.max(0, row.length - 1) * sizes.rowGap;
+}
+
+function pathOf(
+  cells: readonly Cell[],
+  places: ReadonlyMap<Cell, { x: number; y: number }>,
+  sizes: GraphSizes,
+): string {
+  const parts: string[] = [];
+  cells.forEach((cell, index) => {
+    const place = places.get(cell);
+    if (!place) return;
+    const y = place.y + cellHeight(cell, sizes) / 2;
+    const end = place.x + sizes.nodeWidth;
+    if (index === 0) {
+      parts.push(`M${end} ${y}`);
+      return;
+    }
+    const middle = place.x - sizes.layerGap / 2;
+    const previous = places.get(cells[index - 1] ?? cell);
+    const previousY = previous ? previous.y + cellHeight(cells[index - 1] ?? cell, sizes) / 2 : y;
+    parts.push(`C${middle} ${previousY} ${middle} ${y} ${place.x} ${y}`);
+    if (cell.ref === undefined) parts.push(`H${end}`);
+  });
+  return parts.join("");
+}
