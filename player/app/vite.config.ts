@@ -8,7 +8,7 @@ const SERVICE = process.env.RUNCAST_SERVER ?? "http://127.0.0.1:7420";
 export default defineConfig({
   plugins: [react()],
   // The package is bundled from its TypeScript: nothing has to be built before.
-  resolve: { conditions: ["source", ...defaultClientConditions], dedupe: ["react", "react-dom"] },
+  resolve: { conditions: ["runcast-source", ...defaultClientConditions], dedupe: ["react", "react-dom"] },
   build: {
     outDir: "dist",
     assetsDir: "assets",

@@ -14,9 +14,10 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(digits)} ${UNITS[unit] ?? "B"}`;
 }
 
-/** `0.4s`, `12s`, `3m 07s`, `2h 05m`, `4d 03h`: what a badge has room for. */
+/** `440ms`, `1.4s`, `12s`, `3m 07s`, `2h 05m`, `4d 03h`: what a badge has room for. */
 export function formatDuration(milliseconds: number): string {
   const whole = Math.max(0, milliseconds);
+  if (whole < 1_000) return `${Math.round(whole)}ms`;
   if (whole < 9_950) return `${(whole / 1000).toFixed(1)}s`;
   const seconds = Math.round(whole / 1000);
   if (seconds < 60) return `${seconds}s`;

@@ -17,7 +17,6 @@ export const SHORTCUT_GROUPS: readonly ShortcutGroup[] = [
       { keys: ["j", "k"], does: "Next, previous node" },
       { keys: ["g"], does: "Graph of the run" },
       { keys: ["s"], does: "Split the view, or join it" },
-      { keys: ["Tab"], does: "Move on; the console is one stop" },
       { keys: ["x"], does: "Close the tab" },
       { keys: ["c"], does: "Collapse or expand the pane" },
       { keys: ["/"], does: "Search the output" },

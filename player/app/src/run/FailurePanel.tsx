@@ -1,6 +1,7 @@
 import { Button, CloseButton } from "@mantine/core";
 import type { RunStream, TraceEvent } from "@runcast/react";
 import { useMemo, useState } from "react";
+import { Prose } from "../format/Prose";
 import { StatusIcon } from "../status/StatusIcon";
 import { isTrouble, lookOf } from "../status/status";
 import classes from "./failure.module.css";
@@ -39,7 +40,9 @@ export function FailurePanel({ run, stream, trace, onShow }: FailurePanelProps) 
       <div className={classes.line}>
         <StatusIcon status={culprit?.status ?? run.status} size={15} />
         <strong>{culprit ? lookOf(culprit.status).label : lookOf(run.status).label}</strong>
-        <span className={classes.reason}>{failure.message}</span>
+        <span className={classes.reason}>
+          <Prose text={failure.message} />
+        </span>
         {others.length > 0 && (
           <span className={classes.others}>
             also{" "}

@@ -5,7 +5,7 @@ import { parseDeepLink } from "./deepLink";
 import { RunPage } from "./RunPage";
 
 /** All addresses of a run are one page, which stays while its node and moment change. */
-export function RunRoute() {
+export default function RunRoute() {
   const [path] = useLocation();
   const search = useSearch();
   const link = useMemo(() => parseDeepLink(path, search), [path, search]);

@@ -2,6 +2,7 @@ import type { Run } from "@runcast/react";
 import { Workflow } from "lucide-react";
 import { Link, useLocation } from "wouter";
 import { elapsedMs, formatAgo, formatDuration, formatMoment, shortId } from "../format/format";
+import { Prose } from "../format/Prose";
 import { formatDeepLink } from "../run/deepLink";
 import { endedNodes, ProgressBar } from "../status/ProgressBar";
 import { StatusBadge } from "../status/StatusIcon";
@@ -44,7 +45,11 @@ export function RunRow({ run, filters, onFilter }: RunRowProps) {
         <span className={`mono ${classes.id}`} title={run.runId}>
           {shortId(run.runId)}
         </span>
-        {run.failure && <span className={classes.failure}>{run.failure.message}</span>}
+        {run.failure && (
+          <span className={classes.failure}>
+            <Prose text={run.failure.message} />
+          </span>
+        )}
       </span>
       <span className={classes.labels}>
         {run.workflowId && (

@@ -8,6 +8,7 @@ import {
   type TraceEvent,
 } from "@runcast/react";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { Prose } from "../../format/Prose";
 import { useShortcuts } from "../../keyboard/useShortcuts";
 import { client, telemetry } from "../../service";
 import { ErrorBoundary } from "../../shell/ErrorBoundary";
@@ -112,7 +113,9 @@ export function ConsolePane(props: ConsolePaneProps) {
       {!isCollapsed && silence !== undefined && (
         <div className={classes.silence}>
           <StatusIcon status={node.status} size={26} />
-          <p>{silence}</p>
+          <p>
+            <Prose text={silence} />
+          </p>
           <code className="mono">{node.command.join(" ").slice(0, 400)}</code>
         </div>
       )}

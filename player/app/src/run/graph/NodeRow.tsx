@@ -56,7 +56,7 @@ export function NodeRow(props: NodeRowProps) {
         disabled={lastLine === undefined}
         position="right"
         maw={560}
-        className={classes.lastLine ?? ""}
+        classNames={{ tooltip: classes.lastLine ?? "" }}
       >
         <button
           type="button"

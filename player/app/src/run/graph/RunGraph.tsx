@@ -11,7 +11,7 @@ import { layoutGraph } from "./layers";
 import { MOST_DRAWN } from "./NodePanel";
 import { NodeDuration } from "./NodeRow";
 
-const SIZES = { nodeWidth: 196, nodeHeight: 58, layerGap: 64, rowGap: 14 };
+const SIZES = { nodeWidth: 196, nodeHeight: 58, layerGap: 64, rowGap: 14, mostRows: 10 };
 
 interface RunGraphProps {
   run: WholeRun;

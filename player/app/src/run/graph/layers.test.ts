@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { layersOf, layoutGraph } from "./layers";
 
-const SIZES = { nodeWidth: 100, nodeHeight: 40, layerGap: 50, rowGap: 10 };
+const SIZES = { nodeWidth: 100, nodeHeight: 40, layerGap: 50, rowGap: 10, mostRows: 10 };
 const node = (ref: string, ...dependsOn: string[]) => ({ ref, dependsOn });
 
 describe("layersOf", () => {
@@ -44,6 +44,17 @@ describe("layoutGraph", () => {
     const long = layout.edges.find((edge) => edge.from === "a" && edge.to === "c");
     const passes = Number(/ (\d+(?:\.\d+)?)H/.exec(long?.path ?? "")?.[1]);
     expect(between && (passes < between.y || passes > between.y + SIZES.nodeHeight)).toBe(true);
+  });
+
+  it("gives a layer with many nodes several columns", () => {
+    const shards = Array.from({ length: 25 }, (_, index) => node(`shard-${index}`, "start"));
+    const layout = layoutGraph(
+      [node("start"), ...shards, node("merge", ...shards.map(({ ref }) => ref))],
+      SIZES,
+    );
+    expect(layout.height).toBe(9 * 40 + 8 * 10);
+    expect(new Set(layout.nodes.map(({ x }) => x))).toEqual(new Set([0, 150, 260, 370, 520]));
+    expect(layout.width).toBe(620);
   });
 
   it("draws nothing for nothing", () => {

@@ -37,6 +37,8 @@ export interface GraphSizes {
   readonly nodeHeight: number;
   readonly layerGap: number;
   readonly rowGap: number;
+  /** A layer with more nodes takes several columns. */
+  readonly mostRows: number;
 }
 
 interface Cell {
@@ -76,23 +78,30 @@ export function layoutGraph(nodes: readonly GraphInput[], sizes: GraphSizes): Gr
   const layers = layersOf(nodes);
   const { rows, chains } = cellsOf(nodes, layers);
   removeCrossings(rows);
-  const tallest = Math.max(0, ...rows.map((row) => rowHeight(row, sizes)));
+  const layersOfColumns = rows.map((row) => columnsOf(row, sizes.mostRows));
+  const tallest = Math.max(0, ...layersOfColumns.flat().map((column) => columnHeight(column, sizes)));
   const places = new Map<Cell, { x: number; y: number }>();
-  rows.forEach((row, layer) => {
-    let y = (tallest - rowHeight(row, sizes)) / 2;
-    for (const cell of row) {
-      places.set(cell, { x: layer * (sizes.nodeWidth + sizes.layerGap), y });
-      y += cellHeight(cell, sizes) + sizes.rowGap;
+  let x = 0;
+  let width = 0;
+  for (const columns of layersOfColumns) {
+    for (const column of columns) {
+      let y = (tallest - columnHeight(column, sizes)) / 2;
+      for (const cell of column) {
+        places.set(cell, { x, y });
+        y += cellHeight(cell, sizes) + sizes.rowGap;
+      }
+      width = x + sizes.nodeWidth;
+      x = width + sizes.rowGap;
     }
-  });
+    x = width + sizes.layerGap;
+  }
   const placed: PlacedNode[] = [];
   for (const [cell, place] of places) {
     if (cell.ref !== undefined) placed.push({ ref: cell.ref, layer: cell.layer, ...place });
   }
   const edges = chains.map(({ from, to, cells }) => ({ from, to, path: pathOf(cells, places, sizes) }));
-  const columns = rows.length;
   return {
-    width: columns === 0 ? 0 : columns * sizes.nodeWidth + (columns - 1) * sizes.layerGap,
+    width,
     height: tallest,
     nodes: placed,
     edges,
@@ -170,9 +179,16 @@ function cellHeight(cell: Cell, sizes: GraphSizes): number {
   return cell.ref === undefined ? 0 : sizes.nodeHeight;
 }
 
-function rowHeight(row: readonly Cell[], sizes: GraphSizes): number {
-  const cells = row.reduce((sum, cell) => sum + cellHeight(cell, sizes), 0);
-  return cells + Math.max(0, row.length - 1) * sizes.rowGap;
+function columnHeight(column: readonly Cell[], sizes: GraphSizes): number {
+  const cells = column.reduce((sum, cell) => sum + cellHeight(cell, sizes), 0);
+  return cells + Math.max(0, column.length - 1) * sizes.rowGap;
+}
+
+/** A layer cut into columns of nearly the same height. */
+function columnsOf(row: readonly Cell[], mostRows: number): Cell[][] {
+  const count = Math.max(1, Math.ceil(row.length / mostRows));
+  const height = Math.ceil(row.length / count);
+  return Array.from({ length: count }, (_, column) => row.slice(column * height, (column + 1) * height));
 }
 
 function pathOf(

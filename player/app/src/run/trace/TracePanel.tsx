@@ -4,6 +4,7 @@ import { useVirtualizer } from "@tanstack/react-virtual";
 import { ChevronDown, ChevronUp, Info, OctagonX, ScanSearch, TriangleAlert } from "lucide-react";
 import { useEffect, useMemo, useRef, useState } from "react";
 import { formatClock, formatMoment, plural } from "../../format/format";
+import { Prose } from "../../format/Prose";
 import type { WholeRun } from "../wholeRun";
 import classes from "./trace.module.css";
 import { LEVELS, momentOf, passes, type TraceFilter } from "./traceFilter";
@@ -42,7 +43,7 @@ export function TracePanel({ run, trace, isOpen, onToggle, onShow }: TracePanelP
         </button>
         {!isOpen && last && (
           <span className={classes.last}>
-            <span className="mono numbers">{formatClock(last.timestamp)}</span> {last.message}
+            <span className="mono numbers">{formatClock(last.timestamp)}</span> <Prose text={last.message} />
           </span>
         )}
         {isOpen && (
@@ -134,7 +135,9 @@ function TraceList({
               </span>
               <span className={`mono ${classes.type}`}>{event.type}</span>
               <span className={`mono ${classes.node}`}>{nodeRef}</span>
-              <span className={classes.message}>{event.message}</span>
+              <span className={classes.message}>
+                <Prose text={event.message} />
+              </span>
             </button>
           );
         })}
