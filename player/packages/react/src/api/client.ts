@@ -56,6 +56,11 @@ export class RuncastClient {
     this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
   }
 
+  /** True if requests carry a token, which links cannot. */
+  get usesToken(): boolean {
+    return this.#getToken !== undefined;
+  }
+
   /** The address of a path below `/api/v1`. */
   url(path: string, query: Query = {}): string {
     const search = new URLSearchParams();

@@ -84,7 +84,8 @@ function step(state: PlaybackState, direction: 1 | -1): Transition {
 
 const measured: Rule<"measured"> = (state, { durationMs, isGrowing }) => {
   const longer = { ...state, durationMs: Math.max(durationMs, state.positionMs), isGrowing };
-  if (state.phase === "live") {
+  // What was opened before anything was known of the node counts as ended until then.
+  if (state.phase === "live" || (state.phase === "ended" && isGrowing)) {
     return stay({ ...longer, phase: isGrowing ? "live" : "ended", positionMs: longer.durationMs });
   }
   if (state.phase === "ended") return stay({ ...longer, positionMs: longer.durationMs });

@@ -18,7 +18,7 @@ export class RecordingDriver {
   readonly #shown = new Map<StreamName, number>();
   /** Where the terminal stands; undefined: it does not show this recording. */
   #positionMs: number | undefined;
-  #loading: Promise<void> | undefined;
+  #loading: { promise: Promise<void>; signal: AbortSignal } | undefined;
 
   constructor(client: RuncastClient, runId: string, nodeRef: string, streams: readonly StreamName[]) {
     this.#client = client;
@@ -71,15 +71,18 @@ export class RecordingDriver {
     return this.#pages.some((pages) => pages.loaded < LOW_CHUNKS && !pages.isAtEnd);
   }
 
-  /** Loads what comes next; one request at a time. */
+  /** Loads what comes next; one request at a time, unless the one before was given up. */
   loadMore(signal: AbortSignal): Promise<void> {
+    if (this.#loading !== undefined && !this.#loading.signal.aborted) return this.#loading.promise;
     const wanting = this.#pages.filter((pages) => pages.loaded < LOW_CHUNKS);
-    this.#loading ??= Promise.all(wanting.map((pages) => pages.loadMore(signal)))
-      .then(() => undefined)
-      .finally(() => {
-        this.#loading = undefined;
-      });
-    return this.#loading;
+    const promise = Promise.all(wanting.map((pages) => pages.loadMore(signal))).then(() => undefined);
+    const loading = { promise, signal };
+    this.#loading = loading;
+    const settle = () => {
+      if (this.#loading === loading) this.#loading = undefined;
+    };
+    promise.then(settle, settle);
+    return promise;
   }
 
   get #hasTerminal(): boolean {
@@ -143,7 +146,6 @@ export class RecordingDriver {
   }
 
   async #loadMissing(signal: AbortSignal): Promise<void> {
-    await this.#loading;
     await this.loadMore(signal);
     signal.throwIfAborted();
   }
