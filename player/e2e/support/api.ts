@@ -67,11 +67,15 @@ export class Api {
   }
 
   /** The run once this node is as wanted. */
-  async nodeIs(runId: string, nodeRef: string, status: string): Promise<void> {
-    await eventually(`${nodeRef} of ${runId} ${status}`, async () => {
-      const node = (await this.run(runId)).nodes.find((candidate) => candidate.ref === nodeRef);
-      return node?.status === status ? true : undefined;
-    });
+  async nodeIs(runId: string, nodeRef: string, status: string, withinMs = 20_000): Promise<void> {
+    await eventually(
+      `${nodeRef} of ${runId} ${status}`,
+      async () => {
+        const node = (await this.run(runId)).nodes.find((candidate) => candidate.ref === nodeRef);
+        return node?.status === status ? true : undefined;
+      },
+      withinMs,
+    );
   }
 
   /** Exactly the bytes of a stream. */

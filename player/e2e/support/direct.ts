@@ -24,9 +24,23 @@ export function drawnIn(terminal: Locator): Promise<DrawnRows> {
 
 /** Feeds the bytes into a terminal of its own in this page, and gives back what that has drawn. */
 export async function drawDirectly(page: Page, bytes: Uint8Array, size: Size): Promise<DrawnRows> {
+  await feedDirectly(page, bytes, size);
+  const place = page.locator("#direct");
+  const rows = await drawnIn(place);
+  await place.evaluate((element) => element.remove());
+  return rows;
+}
+
+/** Feeds the bytes into a terminal of its own in this page, at once or at a rate, and leaves it there. */
+export async function feedDirectly(
+  page: Page,
+  bytes: Uint8Array,
+  size: Size,
+  bytesPerSecond = Number.POSITIVE_INFINITY,
+): Promise<void> {
   for (const source of SOURCES) await page.evaluate(source);
   await page.evaluate(
-    async ({ base64, size }) => {
+    async ({ base64, size, bytesPerMs }) => {
       const direct = globalThis as unknown as typeof import("@xterm/xterm") &
         typeof import("@xterm/addon-unicode11");
       const place = document.createElement("div");
@@ -38,17 +52,24 @@ export async function drawDirectly(page: Page, bytes: Uint8Array, size: Size): P
       terminal.unicode.activeVersion = "11";
       terminal.open(place);
       const content = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-      await new Promise<void>((done) => terminal.write(content, done));
+      const began = performance.now();
+      for (let sent = 0; sent < content.length; ) {
+        const due = bytesPerMs === null ? content.length : (performance.now() - began) * bytesPerMs;
+        const part = content.subarray(sent, due);
+        await new Promise<void>((done) => terminal.write(part, done));
+        sent += part.length;
+        if (bytesPerMs !== null) await new Promise((next) => setTimeout(next, 20));
+      }
       const isDrawn = new Promise<void>((done) => terminal.onRender(() => done()));
       terminal.refresh(0, size.rows - 1);
       await isDrawn;
     },
-    { base64: Buffer.from(bytes).toString("base64"), size },
+    {
+      base64: Buffer.from(bytes).toString("base64"),
+      size,
+      bytesPerMs: Number.isFinite(bytesPerSecond) ? bytesPerSecond / 1_000 : null,
+    },
   );
-  const place = page.locator("#direct");
-  const rows = await drawnIn(place);
-  await place.evaluate((element) => element.remove());
-  return rows;
 }
 
 // Runs in the page. Where spans end depends on the cursor and on the width of glyphs, so letters are told

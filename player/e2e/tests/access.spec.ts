@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import AxeBuilder from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
+import { consoleOf, openNode } from "../support/console.ts";
 import { FAILING, fiftyNodes } from "../support/programs.ts";
 import { Service } from "../support/service.ts";
 import { expect, test } from "../support/test.ts";
@@ -94,4 +95,110 @@ test("with a token one signs in, sees what it opens, and signs out", async ({ pa
   } finally {
     await service.stop();
   }
+});
+
+test("a keyboard is enough", async ({ page, service }) => {
+  const run = await service.api.submit({
+    name: "By keyboard",
+    nodes: [
+      { ref: "first", shell: "echo output of first" },
+      { ref: "second", shell: "echo output of second", dependsOn: ["first"] },
+    ],
+  });
+  await service.api.ended(run);
+  await page.goto(`${service.url}/?label=`);
+  const link = page.getByRole("link", { name: "By keyboard" });
+  await expect(link).toBeVisible();
+  await page.keyboard.press("Tab");
+  await expect(page.getByRole("link", { name: "Skip to content" })).toBeFocused();
+  await page.keyboard.press("Enter");
+  // From the beginning of the content a bounded number of stops leads to the run.
+  for (let stops = 0; stops < 60; stops += 1) {
+    if (await link.evaluate((element) => element === document.activeElement)) break;
+    await page.keyboard.press("Tab");
+  }
+  await expect(link).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(new RegExp(`/runs/${run}`));
+  await expect(page.locator('[data-node="first"]')).toBeVisible();
+  await page.keyboard.press("g");
+  await page.keyboard.press("j");
+  await expect(consoleOf(page, "first").rows).toContainText("output of first");
+  await page.keyboard.press("j");
+  await expect(consoleOf(page, "second").rows).toContainText("output of second");
+  await page.keyboard.press("k");
+  await expect(consoleOf(page, "first").rows).toContainText("output of first");
+  await page.keyboard.press("/");
+  await page.keyboard.type("of first");
+  await expect(page.getByRole("search").getByRole("status")).toHaveText("1 hit");
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("search")).toHaveCount(0);
+  await page.keyboard.press("?");
+  await expect(page.getByRole("dialog", { name: "Keyboard shortcuts" })).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("dialog")).toHaveCount(0);
+  await page.keyboard.press("s");
+  await expect(consoleOf(page, "second").rows).toContainText("output of second");
+  await expect(consoleOf(page, "first").rows).toContainText("output of first");
+  const focused = page.locator(":focus-visible");
+  await page.keyboard.press("Tab");
+  await expect(focused).toHaveCount(1);
+});
+
+test("fifty nodes: all in sight, each one key or word away", async ({ page, service }) => {
+  const run = await service.api.submit(fiftyNodes());
+  await page.goto(`${service.url}/runs/${run}`);
+  const nodes = page.getByRole("complementary", { name: "Nodes" });
+  await expect(nodes).toContainText("50 of 50 ended", { timeout: 40_000 });
+  await expect(nodes.locator("[data-node]")).toHaveCount(50);
+  await expect(nodes.locator('[data-status="COMPLETED"]')).toHaveCount(50);
+  await page.getByRole("textbox", { name: "Filter nodes" }).fill("step-3-7");
+  await expect(nodes.locator("[data-node]")).toHaveCount(1);
+  const { rows } = await openNode(page, "step-3-7");
+  await expect(rows).toContainText("this is step 3-7");
+  await page.getByRole("textbox", { name: "Filter nodes" }).fill("");
+  for (const row of [0, 1, 2, 3, 4]) {
+    const { rows } = await openNode(page, `step-${row}-${row}`);
+    await expect(rows).toContainText(`this is step ${row}-${row}`);
+  }
+});
+
+test.describe("on a phone", () => {
+  test.use({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true });
+
+  test("the list, a run and its consoles have room", async ({ page, service }) => {
+    const run = await service.api.submit({
+      name: "A name that is longer than the screen of a phone is wide, as names are",
+      labels: { team: "web", branch: "feature/long-names" },
+      nodes: [FAILING, { ref: "fine", shell: "echo all is well" }],
+    });
+    await service.api.ended(run);
+    const fits = async (where: string) => {
+      const width = await page.evaluate(() => document.documentElement.scrollWidth);
+      expect(width, `${where} scrolls sideways`).toBeLessThanOrEqual(360);
+    };
+    await page.goto(service.url);
+    const link = page.getByRole("link", { name: "A name that is longer" }).first();
+    await expect(link).toBeVisible();
+    await fits("the list");
+    await link.tap();
+    await page.getByRole("button", { name: "Choose a node" }).tap();
+    await page
+      .getByRole("dialog", { name: "Nodes" })
+      .locator('[data-node="fine"]')
+      .getByRole("button")
+      .first()
+      .tap();
+    const { rows, screen, timeline } = consoleOf(page, "fine");
+    await expect(rows).toContainText("all is well");
+    await fits("the run");
+    const box = await screen.boundingBox();
+    expect(box?.width).toBeGreaterThan(300);
+    expect(
+      (box?.x ?? -1) >= 0 && (box?.x ?? 0) + (box?.width ?? 999) <= 360,
+      "the terminal is in sight",
+    ).toBe(true);
+    await expect(timeline).toBeVisible();
+    expect(await violations(page)).toEqual([]);
+  });
 });
