@@ -136,16 +136,35 @@ function hintOf(atMs: number, ticks: readonly Tick[], durationMs: number): strin
   return tick === undefined ? formatTime(atMs, "tenths") : `${tick.label} · ${formatTime(tick.atMs, "tenths")}`;
 }
 
+/** Points of the chart: as many as one can tell apart. */
+const CHART_POINTS = 200;
+
 /** A filled area, low at the bottom; logarithmic, so that a quiet build is seen beside a flood. */
 export function activityPath(index: RecordingIndex | undefined, durationMs: number): string {
-  if (index === undefined || durationMs === 0) return "";
-  const largest = Math.max(...index.activity);
+  if (index === undefined || durationMs === 0 || index.activity.length === 0) return "";
+  const bytes = smooth(gather(index.activity, CHART_POINTS));
+  const largest = Math.max(...bytes);
   if (largest === 0) return "";
-  const scale = (index.durationMs / durationMs) * 1_000;
-  const slice = scale / index.activity.length;
-  const points = index.activity.map((bytes, at) => {
-    const height = (Math.log1p(bytes) / Math.log1p(largest)) * CHART_HEIGHT;
-    return `L${(at * slice).toFixed(1)} ${(CHART_HEIGHT - height).toFixed(1)}H${((at + 1) * slice).toFixed(1)}`;
+  const width = ((index.durationMs / durationMs) * 1_000) / bytes.length;
+  const points = bytes.map((each, at) => {
+    const height = (Math.log1p(each) / Math.log1p(largest)) * CHART_HEIGHT;
+    return `L${((at + 0.5) * width).toFixed(1)} ${(CHART_HEIGHT - height).toFixed(1)}`;
   });
-  return `M0 ${CHART_HEIGHT}${points.join("")}V${CHART_HEIGHT}Z`;
+  return `M0 ${CHART_HEIGHT}${points.join("")}L${(bytes.length * width).toFixed(1)} ${CHART_HEIGHT}Z`;
+}
+
+/** Sums neighbours, so that there are at most so many. */
+function gather(values: readonly number[], most: number): number[] {
+  const size = Math.ceil(values.length / most);
+  const sums: number[] = [];
+  for (const [at, value] of values.entries()) {
+    const slot = Math.floor(at / size);
+    sums[slot] = (sums[slot] ?? 0) + value;
+  }
+  return sums;
+}
+
+/** Each value with half of its neighbours. */
+function smooth(values: readonly number[]): number[] {
+  return values.map((value, at) => value / 2 + ((values[at - 1] ?? value) + (values[at + 1] ?? value)) / 4);
 }

@@ -8,7 +8,7 @@ interface Size {
 
 /**
  * Fits a terminal into its place: a recorded size is kept and the font shrinks; without one there are as many cells
- * as there is room for. Tells the page by `--rc-natural-height` how high it would like to be.
+ * as there is room for. Tells the page by `--rc-natural-height` (on the console's stage, else on the terminal) how high it would like to be.
  */
 export class TerminalSizer {
   readonly #host: HTMLElement;
@@ -91,7 +91,8 @@ export class TerminalSizer {
   #tellNaturalHeight(height: number): void {
     const { paddingTop, paddingBottom } = getComputedStyle(this.#host);
     const padding = pixels(paddingTop) + pixels(paddingBottom);
-    this.#host.style.setProperty("--rc-natural-height", `${Math.ceil(height + padding)}px`);
+    const place = this.#host.closest<HTMLElement>(".rc-stage") ?? this.#host;
+    place.style.setProperty("--rc-natural-height", `${Math.ceil(height + padding)}px`);
   }
 
   #measure(): Cell | undefined {
