@@ -15,7 +15,12 @@ export class ApiError extends Error {
     status: number,
     code: ErrorCode,
     message: string,
-    more: { details?: Record<string, unknown>; requestId?: string; retryAfter?: number; cause?: unknown } = {},
+    more: {
+      details?: Record<string, unknown>;
+      requestId?: string;
+      retryAfter?: number;
+      cause?: unknown;
+    } = {},
   ) {
     super(message, more.cause === undefined ? undefined : { cause: more.cause });
     this.status = status;

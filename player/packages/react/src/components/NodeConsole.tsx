@@ -1,5 +1,13 @@
 import type { Terminal as Xterm } from "@xterm/xterm";
-import { type RefObject, useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import {
+  type RefObject,
+  useCallback,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from "react";
 import type { RunNode } from "../api/types.ts";
 import type { TerminalSink } from "../console/types.ts";
 import { useRecording } from "../hooks/useRecording/useRecording.ts";
@@ -15,8 +23,8 @@ import { PlaybackBar } from "./PlaybackBar.tsx";
 import { InitialText } from "./placeholders.tsx";
 import { carryOutShortcut } from "./shortcuts.ts";
 import { Terminal } from "./Terminal.tsx";
-import { ticksOf } from "./ticks.ts";
 import { Toolbar } from "./Toolbar.tsx";
+import { ticksOf } from "./ticks.ts";
 import type { RunConsoleHandle, RunConsoleProps } from "./types.ts";
 import { useTelemetry } from "./useTelemetry.ts";
 

@@ -86,7 +86,15 @@ export function PlaybackBar({ player, playback, index, ticks }: PlaybackBarProps
   );
 }
 
-function PlayButton({ player, playback, isEmpty }: { player: Player; playback: PlaybackState; isEmpty: boolean }) {
+function PlayButton({
+  player,
+  playback,
+  isEmpty,
+}: {
+  player: Player;
+  playback: PlaybackState;
+  isEmpty: boolean;
+}) {
   const { phase, isPlayWanted } = playback;
   const isRunning = phase === "playing" || phase === "live" || isPlayWanted;
   const label = isRunning ? "Pause" : phase === "ended" ? "Play from the beginning" : "Play";

@@ -64,7 +64,10 @@ function connectionText(state: RunState, isEnded: boolean, seconds: number | und
     case "connecting":
       return ["connecting", "Connecting"];
     case "reconnecting":
-      return ["reconnecting", seconds === undefined || seconds === 0 ? "Reconnecting" : `Reconnecting in ${seconds} s`];
+      return [
+        "reconnecting",
+        seconds === undefined || seconds === 0 ? "Reconnecting" : `Reconnecting in ${seconds} s`,
+      ];
     case "failed":
       return ["failed", "Not connected"];
     case "ended":

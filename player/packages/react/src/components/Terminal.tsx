@@ -20,7 +20,13 @@ export interface TerminalElement extends HTMLDivElement {
 
 /** A terminal that only shows. */
 export function Terminal(props: TerminalProps) {
-  const { theme = "auto", fontSize = DEFAULT_FONT_PX, maxLines = DEFAULT_MAX_LINES, label = "Terminal", size } = props;
+  const {
+    theme = "auto",
+    fontSize = DEFAULT_FONT_PX,
+    maxLines = DEFAULT_MAX_LINES,
+    label = "Terminal",
+    size,
+  } = props;
   const scheme = useColorScheme(theme);
   const host = useRef<TerminalElement>(null);
   const parts = useRef<{ terminal: Xterm; sizer: TerminalSizer } | undefined>(undefined);

@@ -74,7 +74,10 @@ export function Timeline({ playback, index, ticks = [], onSeek, label = "Timelin
         <svg viewBox={`0 0 1000 ${CHART_HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
           <path className="rc-activity" d={activity} />
         </svg>
-        <div className="rc-timeline-played" style={{ clipPath: `inset(0 calc(100% - ${at(positionMs)}) 0 0)` }}>
+        <div
+          className="rc-timeline-played"
+          style={{ clipPath: `inset(0 calc(100% - ${at(positionMs)}) 0 0)` }}
+        >
           <svg viewBox={`0 0 1000 ${CHART_HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
             <path className="rc-activity" d={activity} />
           </svg>
@@ -133,7 +136,9 @@ function snap(atMs: number, ticks: readonly Tick[], durationMs: number): number 
 
 function hintOf(atMs: number, ticks: readonly Tick[], durationMs: number): string {
   const tick = tickNear(atMs, ticks, durationMs);
-  return tick === undefined ? formatTime(atMs, "tenths") : `${tick.label} · ${formatTime(tick.atMs, "tenths")}`;
+  return tick === undefined
+    ? formatTime(atMs, "tenths")
+    : `${tick.label} · ${formatTime(tick.atMs, "tenths")}`;
 }
 
 /** Points of the chart: as many as one can tell apart. */

@@ -48,7 +48,12 @@ export class ConsoleController implements RunConsoleHandle {
   report(state: Omit<RunConsoleState, "nodeRef">): void {
     const { terminal, playback, isFollowing } = state;
     const isSame = playback === this.#state.playback && isFollowing === this.#state.isFollowing;
-    if (isSame && terminal.lastSeq === this.#state.terminal.lastSeq && hasSameEnd(terminal, this.#state.terminal)) return;
+    if (
+      isSame &&
+      terminal.lastSeq === this.#state.terminal.lastSeq &&
+      hasSameEnd(terminal, this.#state.terminal)
+    )
+      return;
     this.#state = { nodeRef: this.#state.nodeRef, terminal, playback, isFollowing };
   }
 
@@ -96,7 +101,9 @@ export class ConsoleController implements RunConsoleHandle {
       decorations: MATCH_COLOURS,
     };
     try {
-      return direction === "next" ? this.#search.findNext(text, wanted) : this.#search.findPrevious(text, wanted);
+      return direction === "next"
+        ? this.#search.findNext(text, wanted)
+        : this.#search.findPrevious(text, wanted);
     } catch (error) {
       // A regular expression that is none finds nothing.
       if (error instanceof SyntaxError) return false;

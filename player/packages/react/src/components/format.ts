@@ -19,7 +19,9 @@ export function speakTime(atMs: number): string {
     [Math.floor(seconds / 60) % 60, "minute"],
     [seconds % 60, "second"],
   ] as const;
-  const told = parts.filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}${count === 1 ? "" : "s"}`);
+  const told = parts
+    .filter(([count]) => count > 0)
+    .map(([count, unit]) => `${count} ${unit}${count === 1 ? "" : "s"}`);
   return told.length === 0 ? "0 seconds" : told.join(" ");
 }
 
@@ -39,7 +41,9 @@ export function formatBytes(bytes: number): string {
 /** The node most worth a look: the first that failed, else the newest that runs, else the last that ran. */
 export function nodeOfInterest(nodes: readonly RunNode[]): RunNode | undefined {
   const started = nodes.filter((node) => node.startedAt != null);
-  const byStart = [...started].sort((one, other) => Date.parse(one.startedAt ?? "") - Date.parse(other.startedAt ?? ""));
+  const byStart = [...started].sort(
+    (one, other) => Date.parse(one.startedAt ?? "") - Date.parse(other.startedAt ?? ""),
+  );
   const failed = byStart.find((node) => node.status === "FAILED" || node.status === "TIMED_OUT");
   return failed ?? byStart.findLast((node) => node.status === "RUNNING") ?? byStart.at(-1) ?? nodes[0];
 }

@@ -1,5 +1,5 @@
-import { EMPTY_TERMINAL } from "../console/feed.ts";
 import { decodeBase64 } from "../console/base64.ts";
+import { EMPTY_TERMINAL } from "../console/feed.ts";
 import type { InitialOutput } from "../console/types.ts";
 import type { RunState } from "../stream/types.ts";
 import { WarningIcon } from "./icons.tsx";
@@ -42,7 +42,15 @@ function plainText(payload: string): string {
 }
 
 /** What is shown before anything of the run is known. */
-export function Waiting({ state, isQuiet, onRetry }: { state: RunState; isQuiet: boolean; onRetry: () => void }) {
+export function Waiting({
+  state,
+  isQuiet,
+  onRetry,
+}: {
+  state: RunState;
+  isQuiet: boolean;
+  onRetry: () => void;
+}) {
   if (state.connection === "failed") {
     return (
       <div className="rc-message" role="alert">
@@ -58,7 +66,9 @@ export function Waiting({ state, isQuiet, onRetry }: { state: RunState; isQuiet:
   return (
     <div className="rc-message" role="status">
       <span className="rc-spinner" />
-      <p>{state.connection === "reconnecting" ? "The service cannot be reached; trying again" : "Connecting"}</p>
+      <p>
+        {state.connection === "reconnecting" ? "The service cannot be reached; trying again" : "Connecting"}
+      </p>
     </div>
   );
 }

@@ -50,19 +50,19 @@ function carryOutPlayback(event: KeyboardEvent, player: Player): boolean {
     return true;
   }
   const skipMs = event.shiftKey ? durationMs * PAGE_PART : SKIP_MS;
-  const actions: Record<string, () => void> = {
-    " ": () => player.toggle(),
-    ArrowLeft: () => player.seekBy(-skipMs),
-    ArrowRight: () => player.seekBy(skipMs),
-    "<": () => player.setSpeed(speedBefore(speed)),
-    ">": () => player.setSpeed(speedAfter(speed)),
-    ".": () => player.stepForward(),
-    ",": () => player.stepBackward(),
-    "[": () => player.previousMarker(),
-    "]": () => player.nextMarker(),
-    l: () => player.jumpToLive(),
-  };
-  const action = actions[event.key];
+  const actions = new Map<string, () => void>([
+    [" ", () => player.toggle()],
+    ["ArrowLeft", () => player.seekBy(-skipMs)],
+    ["ArrowRight", () => player.seekBy(skipMs)],
+    ["<", () => player.setSpeed(speedBefore(speed))],
+    [">", () => player.setSpeed(speedAfter(speed))],
+    [".", () => player.stepForward()],
+    [",", () => player.stepBackward()],
+    ["[", () => player.previousMarker()],
+    ["]", () => player.nextMarker()],
+    ["l", () => player.jumpToLive()],
+  ]);
+  const action = actions.get(event.key);
   action?.();
   return action !== undefined;
 }

@@ -71,7 +71,13 @@ export class TerminalSizer {
   }
 
   #fitFont(cell: Cell, { cols, rows }: Size, box: Box): void {
-    const byWidth = fontToFit(cell, cols, rows, { width: box.width, height: Number.POSITIVE_INFINITY }, this.#maxFontPx);
+    const byWidth = fontToFit(
+      cell,
+      cols,
+      rows,
+      { width: box.width, height: Number.POSITIVE_INFINITY },
+      this.#maxFontPx,
+    );
     this.#tellNaturalHeight((cell.height * byWidth * rows) / cell.fontPx);
     const fontPx = fontToFit(cell, cols, rows, box, this.#maxFontPx);
     if (fontPx !== this.#terminal.options.fontSize) this.#terminal.options.fontSize = fontPx;
@@ -98,7 +104,8 @@ export class TerminalSizer {
   #measure(): Cell | undefined {
     const screen = this.#host.querySelector<HTMLElement>(".xterm-screen");
     const fontPx = this.#terminal.options.fontSize ?? 0;
-    if (screen === null || screen.clientWidth === 0 || screen.clientHeight === 0 || fontPx === 0) return undefined;
+    if (screen === null || screen.clientWidth === 0 || screen.clientHeight === 0 || fontPx === 0)
+      return undefined;
     return {
       width: screen.clientWidth / this.#terminal.cols,
       height: screen.clientHeight / this.#terminal.rows,

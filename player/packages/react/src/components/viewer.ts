@@ -58,7 +58,8 @@ export function textOf(terminal: Terminal): string {
     const line = buffer.getLine(row);
     if (line === undefined) continue;
     const isContinued = buffer.getLine(row + 1)?.isWrapped === true;
-    const text = line.translateToString(!isContinued);
+    // A repainted screen has blanks up to the edge.
+    const text = isContinued ? line.translateToString(false) : line.translateToString(true).trimEnd();
     if (line.isWrapped && lines.length > 0) lines[lines.length - 1] += text;
     else lines.push(text);
   }

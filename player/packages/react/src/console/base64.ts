@@ -20,7 +20,10 @@ export function decodeByTable(text: string): Uint8Array {
   let to = 0;
   for (let at = 0; at < text.length; at += 4) {
     const group =
-      (codeAt(text, at) << 18) | (codeAt(text, at + 1) << 12) | (codeAt(text, at + 2) << 6) | codeAt(text, at + 3);
+      (codeAt(text, at) << 18) |
+      (codeAt(text, at + 1) << 12) |
+      (codeAt(text, at + 2) << 6) |
+      codeAt(text, at + 3);
     bytes[to] = group >> 16;
     bytes[to + 1] = (group >> 8) & 255;
     bytes[to + 2] = group & 255;

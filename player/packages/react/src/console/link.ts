@@ -1,5 +1,5 @@
-import type { RunSource } from "../stream/source.ts";
 import { Signal } from "../stream/signal.ts";
+import type { RunSource } from "../stream/source.ts";
 import { recordingVerdict, verifyRecording } from "./completion.ts";
 import { EMPTY_TERMINAL, TerminalFeed } from "./feed.ts";
 import type { InitialOutput, StreamChoice, TerminalSink, TerminalState } from "./types.ts";
@@ -37,7 +37,8 @@ export class TerminalLink {
     this.#feed = feed;
     const ended = new AbortController();
     const unsubscribe = feed.subscribe(() => {
-      if (feed.isEnded && !ended.signal.aborted && !this.#isWatched) this.#watchCompletion(feed, ended.signal);
+      if (feed.isEnded && !ended.signal.aborted && !this.#isWatched)
+        this.#watchCompletion(feed, ended.signal);
       this.#changed.notifyNow();
     });
     const detach = this.#source.attach(feed);

@@ -66,7 +66,13 @@ function stay(state: PlaybackState): Transition {
 
 function showNewest(state: PlaybackState, ...before: PlaybackEffect[]): Transition {
   const phase = state.isGrowing ? "live" : "ended";
-  const next = { ...state, phase, positionMs: state.durationMs, isPlayWanted: false, error: undefined } as const;
+  const next = {
+    ...state,
+    phase,
+    positionMs: state.durationMs,
+    isPlayWanted: false,
+    error: undefined,
+  } as const;
   return [next, [...before, { type: "showLive" }]];
 }
 
@@ -101,8 +107,14 @@ const always: Rules = {
 };
 
 const standing: Rules = {
-  play: (state) => [{ ...state, phase: "playing", isPlayWanted: true, error: undefined }, [{ type: "startClock" }]],
-  toggle: (state) => [{ ...state, phase: "playing", isPlayWanted: true, error: undefined }, [{ type: "startClock" }]],
+  play: (state) => [
+    { ...state, phase: "playing", isPlayWanted: true, error: undefined },
+    [{ type: "startClock" }],
+  ],
+  toggle: (state) => [
+    { ...state, phase: "playing", isPlayWanted: true, error: undefined },
+    [{ type: "startClock" }],
+  ],
   seek: (state, { atMs }) => seekTo(state, atMs, false),
   step: (state, { direction }) => step(state, direction),
   jumpToLive: (state) => showNewest(state),
@@ -121,7 +133,8 @@ const underway: Rules = {
   seek: (state, { atMs }) => seekTo(state, atMs, state.isPlayWanted),
   step: (state, { direction }) => step(state, direction),
   jumpToLive: (state) => showNewest(state, { type: "stopClock" }),
-  failed: (state, { message }) => stay({ ...state, phase: still(state), isPlayWanted: false, error: message }),
+  failed: (state, { message }) =>
+    stay({ ...state, phase: still(state), isPlayWanted: false, error: message }),
 };
 
 /** Rewinding what is live goes on playing from there. */
@@ -163,7 +176,8 @@ const TABLE: Record<PlaybackPhase, Rules> = {
     seek: (state, { atMs }) => seekTo(state, atMs, true),
     step: (state, { direction }) => step(state, direction),
     jumpToLive: (state) => showNewest(state, { type: "stopClock" }),
-    tick: (state, { atMs }) => stay({ ...state, positionMs: atMs, durationMs: Math.max(state.durationMs, atMs) }),
+    tick: (state, { atMs }) =>
+      stay({ ...state, positionMs: atMs, durationMs: Math.max(state.durationMs, atMs) }),
     starved: (state) => [{ ...state, phase: "loading" }, [{ type: "stopClock" }]],
     reachedEnd: (state) =>
       state.isGrowing

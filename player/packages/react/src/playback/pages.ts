@@ -12,6 +12,7 @@ export class ChunkPages {
   #at = 0;
   #afterChunk = -1;
   #isAtEnd = false;
+  #hasSeenTail = false;
 
   constructor(client: RuncastClient, runId: string, nodeRef: string, stream: StreamName) {
     this.stream = stream;
@@ -25,6 +26,7 @@ export class ChunkPages {
     this.#at = 0;
     this.#afterChunk = chunkIndex;
     this.#isAtEnd = false;
+    this.#hasSeenTail = false;
   }
 
   /** The next chunk, if it is loaded. */
@@ -42,9 +44,14 @@ export class ChunkPages {
     return this.#chunks.length - this.#at;
   }
 
-  /** True if there was nothing more when it was asked last. */
+  /** True if nothing was beyond what is loaded when it was asked last. */
   get isAtEnd(): boolean {
     return this.#isAtEnd;
+  }
+
+  /** True if the last page was not full: asking again at once would give little. */
+  get hasSeenTail(): boolean {
+    return this.#hasSeenTail;
   }
 
   take(): void {
@@ -55,7 +62,8 @@ export class ChunkPages {
     const afterChunk = this.#afterChunk;
     const page = await this.#load(afterChunk, signal);
     if (signal.aborted || afterChunk !== this.#afterChunk) return;
-    this.#isAtEnd = page.length === 0;
+    this.#isAtEnd = page.length === 0 || page.at(-1)?.kind === "exit";
+    this.#hasSeenTail = page.length < PAGE_CHUNKS;
     this.#chunks = [...this.#chunks.slice(this.#at), ...page];
     this.#at = 0;
     this.#afterChunk = page.at(-1)?.chunkIndex ?? afterChunk;

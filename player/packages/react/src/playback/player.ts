@@ -59,7 +59,11 @@ export class RecordingPlayer implements Player {
       if (this.#sink !== sink) return;
       this.#stop();
       this.#sink = undefined;
-      this.#state = { ...INITIAL_PLAYBACK, durationMs: this.#state.durationMs, isGrowing: this.#state.isGrowing };
+      this.#state = {
+        ...INITIAL_PLAYBACK,
+        durationMs: this.#state.durationMs,
+        isGrowing: this.#state.isGrowing,
+      };
     };
   }
 
@@ -194,7 +198,9 @@ export class RecordingPlayer implements Player {
   }
 
   /** Brings the terminal to another place; a newer wish ends an older one. */
-  #go(move: (driver: RecordingDriver, painter: Painter, signal: AbortSignal) => Promise<number | undefined>): void {
+  #go(
+    move: (driver: RecordingDriver, painter: Painter, signal: AbortSignal) => Promise<number | undefined>,
+  ): void {
     this.#seeking.abort();
     this.#pageLoads.abort();
     this.#seeking = new AbortController();
@@ -265,7 +271,8 @@ export class RecordingPlayer implements Player {
 
   #prefetch(): void {
     // What fails here is asked for again when it is needed.
-    if (this.#driver?.isRunningLow === true) this.#driver.loadMore(this.#pageLoads.signal).catch(() => undefined);
+    if (this.#driver?.isRunningLow === true)
+      this.#driver.loadMore(this.#pageLoads.signal).catch(() => undefined);
   }
 
   #feed(driver: RecordingDriver): void {

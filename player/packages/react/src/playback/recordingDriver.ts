@@ -68,7 +68,7 @@ export class RecordingDriver {
   }
 
   get isRunningLow(): boolean {
-    return this.#pages.some((pages) => pages.loaded < LOW_CHUNKS && !pages.isAtEnd);
+    return this.#pages.some((pages) => pages.loaded < LOW_CHUNKS && !pages.hasSeenTail);
   }
 
   /** Loads what comes next; one request at a time, unless the one before was given up. */
@@ -92,7 +92,8 @@ export class RecordingDriver {
   #earliest(): ChunkPages | undefined {
     const withHead = this.#pages.filter((pages) => pages.head !== undefined);
     return withHead.reduce<ChunkPages | undefined>(
-      (first, pages) => (first?.head === undefined || (pages.head?.seq ?? 0) < first.head.seq ? pages : first),
+      (first, pages) =>
+        first?.head === undefined || (pages.head?.seq ?? 0) < first.head.seq ? pages : first,
       undefined,
     );
   }
@@ -100,11 +101,14 @@ export class RecordingDriver {
   /** A place a little ahead is reached by playing what is loaded: scrollback stays. */
   #canPlayTo(atMs: number): boolean {
     if (this.#positionMs === undefined || atMs < this.#positionMs) return false;
-    return this.#pages.every((pages) => pages.isAtEnd || (pages.last !== undefined && pages.last.atMs > atMs));
+    return this.#pages.every(
+      (pages) => pages.isAtEnd || (pages.last !== undefined && pages.last.atMs > atMs),
+    );
   }
 
   #paintTo(atMs: number, painter: Painter): void {
-    for (let chunk = this.peek(); chunk !== undefined && chunk.atMs <= atMs; chunk = this.peek()) this.play(painter);
+    for (let chunk = this.peek(); chunk !== undefined && chunk.atMs <= atMs; chunk = this.peek())
+      this.play(painter);
   }
 
   async #seekScreen(
@@ -124,7 +128,9 @@ export class RecordingDriver {
 
   /** Without a terminal there is no screen: the text from a keyframe before the place is painted. */
   async #seekLines(atMs: number, painter: Painter, signal: AbortSignal): Promise<void> {
-    const starts = await Promise.all(this.#pages.map((pages) => this.#startOfLines(pages.stream, atMs, signal)));
+    const starts = await Promise.all(
+      this.#pages.map((pages) => this.#startOfLines(pages.stream, atMs, signal)),
+    );
     signal.throwIfAborted();
     painter.reset();
     this.#shown.clear();

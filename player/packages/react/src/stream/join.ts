@@ -27,7 +27,11 @@ export interface JoinContext {
  * Brings a consumer to the present by a short request of its own, so that it can take part in the run's stream from
  * there on. What passes by itself is tried again; throws what does not.
  */
-export async function join(context: JoinContext, consumer: TerminalConsumer, signal: AbortSignal): Promise<void> {
+export async function join(
+  context: JoinContext,
+  consumer: TerminalConsumer,
+  signal: AbortSignal,
+): Promise<void> {
   const backoff = new Backoff(context.reconnectDelayMs);
   while (!signal.aborted) {
     try {
@@ -72,7 +76,11 @@ async function attempt(context: JoinContext, consumer: TerminalConsumer, signal:
   await readLastScreen(context, consumer, node, signal);
 }
 
-async function readUpToNow(context: JoinContext, consumer: TerminalConsumer, signal: AbortSignal): Promise<void> {
+async function readUpToNow(
+  context: JoinContext,
+  consumer: TerminalConsumer,
+  signal: AbortSignal,
+): Promise<void> {
   const handlers = new ConsumerHandlers(consumer, "untilLive");
   if (context.transport() === "poll") {
     const filters = { nodes: consumer.nodeRef, types: "terminal", after: consumer.cursor ?? 0 };

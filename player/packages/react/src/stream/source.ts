@@ -3,14 +3,22 @@ import { ApiError } from "../api/error.ts";
 import type { Gap, Run, RunNode, TraceEvent } from "../api/types.ts";
 import { aborted, Backoff, pause } from "./backoff.ts";
 import { Newest } from "./bounded.ts";
-import { join, type JoinContext } from "./join.ts";
+import { type JoinContext, join } from "./join.ts";
 import { pollEvents } from "./polling.ts";
 import { RunHandlers } from "./runHandlers.ts";
 import { RunView } from "./runView.ts";
 import { Signal } from "./signal.ts";
 import { readEvents, SilentStreamError } from "./sse.ts";
 import { asStreamError, cut, isPassing, retryAfterMs, streamError } from "./streamErrors.ts";
-import type { Connection, RunDone, RunState, StreamError, StreamOptions, TerminalConsumer, Transport } from "./types.ts";
+import type {
+  Connection,
+  RunDone,
+  RunState,
+  StreamError,
+  StreamOptions,
+  TerminalConsumer,
+  Transport,
+} from "./types.ts";
 import { catchUpOrRestart, watchVisibility } from "./visibility.ts";
 
 const RECONNECT_DELAY_MS = 3_000;
@@ -128,7 +136,7 @@ export class RunSource {
     return () => {
       this.#joining.get(consumer)?.abort();
       this.#joining.delete(consumer);
-      if (this.#joined.delete(consumer)) this.#reopenSoon();
+      if (this.#joined.delete(consumer) && !consumer.isEnded) this.#reopenSoon();
     };
   }
 
@@ -227,7 +235,13 @@ export class RunSource {
     const run = await this.client.run(this.runId, { signal });
     handlers.event("status", { seq: run.lastSeq, run });
     const position = this.#position ?? run.lastSeq;
-    await pollEvents(this.client, this.runId, { ...filters, after: Math.min(position, ...cursors) }, handlers, signal);
+    await pollEvents(
+      this.client,
+      this.runId,
+      { ...filters, after: Math.min(position, ...cursors) },
+      handlers,
+      signal,
+    );
   }
 
   #take(name: string, data: unknown, backoff: Backoff): void {
@@ -349,11 +363,7 @@ export class RunSource {
     this.#show({ connection: "failed", error: asStreamError(error) });
   }
 
-  #show(change: {
-    connection: Connection;
-    error: StreamError | undefined;
-    retryAtMs?: number;
-  }): void {
+  #show(change: { connection: Connection; error: StreamError | undefined; retryAtMs?: number }): void {
     this.#connection = change.connection;
     this.#error = change.error;
     this.#retryAtMs = change.retryAtMs;

@@ -52,7 +52,11 @@ export async function readEvents(
   }
 }
 
-async function readBody(body: ReadableStream<Uint8Array>, handlers: EventHandlers, silence: Silence): Promise<void> {
+async function readBody(
+  body: ReadableStream<Uint8Array>,
+  handlers: EventHandlers,
+  silence: Silence,
+): Promise<void> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   const parser = eventParser(handlers);

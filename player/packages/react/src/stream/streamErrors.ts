@@ -18,7 +18,11 @@ export function cut(): ApiError {
 
 /** What an `error` event says, as if it had been an answer. */
 export function streamError(data: unknown): ApiError {
-  const { code, message, retryable } = data as { code: ApiError["code"]; message: string; retryable: boolean };
+  const { code, message, retryable } = data as {
+    code: ApiError["code"];
+    message: string;
+    retryable: boolean;
+  };
   return new ApiError(retryable ? 503 : 400, code, message);
 }
 
@@ -30,5 +34,9 @@ export function asStreamError(error: unknown): StreamError {
   if (error instanceof ApiError) {
     return { code: error.code, message: error.message, retryable: error.isRetryable };
   }
-  return { code: "INTERNAL", message: error instanceof Error ? error.message : String(error), retryable: false };
+  return {
+    code: "INTERNAL",
+    message: error instanceof Error ? error.message : String(error),
+    retryable: false,
+  };
 }
