@@ -2,7 +2,7 @@ import { nodeOfInterest, type RunConsoleHandle } from "@runcast/react";
 import { useCallback, useEffect, useReducer, useRef, useState } from "react";
 import { useLocation } from "wouter";
 import { hasEnded } from "../status/status";
-import { type DeepLink, formatDeepLink, type StreamName } from "./deepLink";
+import { type DeepLink, formatDeepLink, parseDeepLink, type StreamName } from "./deepLink";
 import type { WholeRun } from "./wholeRun";
 import {
   focusedTab,
@@ -148,6 +148,7 @@ interface Address {
 function useAddress(runId: string): Address {
   const [, navigate] = useLocation();
   const last = useRef<string>(undefined);
+  const adopted = useRef<DeepLink>(undefined);
   const [address] = useState<Address>(() => ({
     write: (tab, place, how) => {
       const link: DeepLink = {
@@ -166,10 +167,14 @@ function useAddress(runId: string): Address {
       navigate(next, { replace: how === "replace" || isSameNode });
     },
     adopt: (link) => {
+      if (adopted.current === link) return false;
+      adopted.current = link;
       const written = formatDeepLink(link);
-      const before = last.current ?? written;
-      last.current = written;
-      return written !== before;
+      // What has been overwritten meanwhile is no longer asked for.
+      const isCurrent = written === formatDeepLink(parseDeepLink(location.pathname, location.search) ?? link);
+      const isForeign = last.current !== undefined && last.current !== written;
+      if (isCurrent) last.current = written;
+      return isCurrent && isForeign;
     },
   }));
   return address;

@@ -68,8 +68,11 @@ export function ConsolePane(props: ConsolePaneProps) {
     }
   }, [isLive, state, setPlace, node.ref, stream]);
   const onPosition = useCallback(
-    (atMs: number) => setPlace(node.ref, { stream, atMs: Math.round(atMs) }),
-    [setPlace, node.ref, stream],
+    (atMs: number) => {
+      if (handle?.getState().playback?.phase === "live") return;
+      setPlace(node.ref, { stream, atMs: Math.round(atMs) });
+    },
+    [handle, setPlace, node.ref, stream],
   );
 
   const choose = (next: StreamName | undefined) => {
@@ -81,7 +84,7 @@ export function ConsolePane(props: ConsolePaneProps) {
   };
 
   return (
-    <section className={classes.console} aria-label={`Console of ${node.ref}`}>
+    <div className={classes.console}>
       <PaneHead
         run={run}
         node={node}
@@ -138,15 +141,10 @@ export function ConsolePane(props: ConsolePaneProps) {
               onPosition={onPosition}
               onTelemetry={count}
             />
-            {state && !state.isFollowing && isLive && (
-              <button type="button" className={classes.paused} onClick={() => handle?.scrollToBottom()}>
-                Autoscroll paused <span>Resume</span>
-              </button>
-            )}
           </div>
         </ErrorBoundary>
       )}
-    </section>
+    </div>
   );
 }
 

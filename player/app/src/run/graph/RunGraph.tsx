@@ -1,5 +1,5 @@
 import type { RunNode } from "@runcast/react";
-import { useMemo } from "react";
+import { useMemo, useState } from "react";
 import { formatBytes, plural } from "../../format/format";
 import { StatusIcon } from "../../status/StatusIcon";
 import { lookOf } from "../../status/status";
@@ -21,6 +21,7 @@ interface RunGraphProps {
 
 /** The run as a whole: its graph, or a field of tiles where a graph would not be read. */
 export function RunGraph({ run, recordings, onShow }: RunGraphProps) {
+  const [hovered, setHovered] = useState<string>();
   const shape = JSON.stringify(run.nodes.map((node) => [node.ref, node.dependsOn]));
   const layout = useMemo(() => {
     const edges = JSON.parse(shape) as [string, string[]][];
@@ -37,15 +38,26 @@ export function RunGraph({ run, recordings, onShow }: RunGraphProps) {
     <section className={classes.field} tabIndex={0} aria-label="Graph of the run">
       <div className={classes.graph} style={{ width: layout.width, height: layout.height }}>
         <svg width={layout.width} height={layout.height} aria-hidden="true">
-          {layout.edges.map((edge) => (
-            <path
-              key={`${edge.from} ${edge.to}`}
-              d={edge.path}
-              className={classes.edge}
-              data-done={byRef.get(edge.from)?.status === "COMPLETED" || undefined}
-              data-busy={byRef.get(edge.to)?.status === "RUNNING" || undefined}
-            />
+          {layout.frames.map((frame) => (
+            <rect key={frame.x} className={classes.frame} rx={14} {...frame} />
           ))}
+          {layout.bundles.map((path) => (
+            <path key={path} d={path} className={classes.edge} />
+          ))}
+          {layout.edges.map((edge) => {
+            const isLit = edge.from === hovered || edge.to === hovered;
+            if (edge.isBundled && !isLit) return null;
+            return (
+              <path
+                key={`${edge.from} ${edge.to}`}
+                d={edge.path}
+                className={classes.edge}
+                data-done={byRef.get(edge.from)?.status === "COMPLETED" || undefined}
+                data-busy={byRef.get(edge.to)?.status === "RUNNING" || undefined}
+                data-lit={isLit || undefined}
+              />
+            );
+          })}
         </svg>
         {layout.nodes.map((place) => {
           const node = byRef.get(place.ref);
@@ -58,6 +70,10 @@ export function RunGraph({ run, recordings, onShow }: RunGraphProps) {
               data-status={node.status}
               style={{ left: place.x, top: place.y, width: SIZES.nodeWidth, height: SIZES.nodeHeight }}
               onClick={() => onShow(node.ref)}
+              onMouseEnter={() => setHovered(node.ref)}
+              onMouseLeave={() => setHovered(undefined)}
+              onFocus={() => setHovered(node.ref)}
+              onBlur={() => setHovered(undefined)}
             >
               <StatusIcon status={node.status} size={18} />
               <span className={classes.texts}>

@@ -55,9 +55,19 @@ describe("layoutGraph", () => {
     expect(layout.height).toBe(9 * 40 + 8 * 10);
     expect(new Set(layout.nodes.map(({ x }) => x))).toEqual(new Set([0, 150, 260, 370, 520]));
     expect(layout.width).toBe(620);
+    expect(layout.frames).toEqual([{ x: 138, y: -12, width: 344, height: 464 }]);
+    expect(layout.edges.every((edge) => edge.isBundled)).toBe(true);
+    expect(layout.bundles).toEqual(["M100 220C119 220 119 220 138 220", "M482 220C501 220 501 220 520 220"]);
   });
 
   it("draws nothing for nothing", () => {
-    expect(layoutGraph([], SIZES)).toEqual({ width: 0, height: 0, nodes: [], edges: [] });
+    expect(layoutGraph([], SIZES)).toEqual({
+      width: 0,
+      height: 0,
+      nodes: [],
+      edges: [],
+      frames: [],
+      bundles: [],
+    });
   });
 });

@@ -22,6 +22,16 @@ export interface PlacedEdge {
   readonly from: string;
   readonly to: string;
   readonly path: string;
+  /** It begins or ends in a frame and is drawn only on demand: the bundle stands for it. */
+  readonly isBundled: boolean;
+}
+
+/** A layer that takes several columns. Edges lead to its frame instead of through its nodes. */
+export interface Frame {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
 }
 
 export interface GraphLayout {
@@ -29,6 +39,9 @@ export interface GraphLayout {
   readonly height: number;
   readonly nodes: readonly PlacedNode[];
   readonly edges: readonly PlacedEdge[];
+  readonly frames: readonly Frame[];
+  /** Paths of the edges of frames, each once. */
+  readonly bundles: readonly string[];
 }
 
 /** Sizes in CSS pixels. */
@@ -81,9 +94,11 @@ export function layoutGraph(nodes: readonly GraphInput[], sizes: GraphSizes): Gr
   const layersOfColumns = rows.map((row) => columnsOf(row, sizes.mostRows));
   const tallest = Math.max(0, ...layersOfColumns.flat().map((column) => columnHeight(column, sizes)));
   const places = new Map<Cell, { x: number; y: number }>();
+  const frames = new Map<number, Frame>();
   let x = 0;
   let width = 0;
-  for (const columns of layersOfColumns) {
+  layersOfColumns.forEach((columns, layer) => {
+    const start = x;
     for (const column of columns) {
       let y = (tallest - columnHeight(column, sizes)) / 2;
       for (const cell of column) {
@@ -94,18 +109,57 @@ export function layoutGraph(nodes: readonly GraphInput[], sizes: GraphSizes): Gr
       x = width + sizes.rowGap;
     }
     x = width + sizes.layerGap;
-  }
+    if (columns.length > 1) frames.set(layer, frameAround(start, width, tallest));
+  });
   const placed: PlacedNode[] = [];
   for (const [cell, place] of places) {
     if (cell.ref !== undefined) placed.push({ ref: cell.ref, layer: cell.layer, ...place });
   }
-  const edges = chains.map(({ from, to, cells }) => ({ from, to, path: pathOf(cells, places, sizes) }));
+  const edges: PlacedEdge[] = [];
+  const bundles = new Set<string>();
+  for (const { from, to, cells } of chains) {
+    const isBundled = cells.some((cell) => frames.has(cell.layer));
+    edges.push({ from, to, path: pathOf(cells, places, sizes), isBundled });
+    if (isBundled) bundles.add(bundleOf(cells, places, frames, sizes));
+  }
   return {
     width,
     height: tallest,
     nodes: placed,
     edges,
+    frames: [...frames.values()],
+    bundles: [...bundles],
   };
+}
+
+const FRAME_MARGIN = 12;
+
+function frameAround(start: number, end: number, height: number): Frame {
+  return {
+    x: start - FRAME_MARGIN,
+    y: -FRAME_MARGIN,
+    width: end - start + 2 * FRAME_MARGIN,
+    height: height + 2 * FRAME_MARGIN,
+  };
+}
+
+/** From the first to the last of a chain, from and to the middle of a side. */
+function bundleOf(
+  cells: readonly Cell[],
+  places: ReadonlyMap<Cell, { x: number; y: number }>,
+  frames: ReadonlyMap<number, Frame>,
+  sizes: GraphSizes,
+): string {
+  const side = (cell: Cell | undefined, isRight: boolean): [number, number] => {
+    const frame = cell && frames.get(cell.layer);
+    if (frame) return [frame.x + (isRight ? frame.width : 0), frame.y + frame.height / 2];
+    const place = (cell && places.get(cell)) ?? { x: 0, y: 0 };
+    return [place.x + (isRight ? sizes.nodeWidth : 0), place.y + sizes.nodeHeight / 2];
+  };
+  const [fromX, fromY] = side(cells[0], true);
+  const [toX, toY] = side(cells.at(-1), false);
+  const middle = (fromX + toX) / 2;
+  return `M${fromX} ${fromY}C${middle} ${fromY} ${middle} ${toY} ${toX} ${toY}`;
 }
 
 interface Chain {
