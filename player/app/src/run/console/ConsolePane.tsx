@@ -1,5 +1,6 @@
 import { useComputedColorScheme } from "@mantine/core";
 import {
+  type PlaybackState,
   RunConsole,
   type RunConsoleHandle,
   type RunNode,
@@ -58,7 +59,7 @@ export function ConsolePane(props: ConsolePaneProps) {
   useShortcuts(isFocused && !isCollapsed ? { "/": () => setIsSearching(true) } : {});
 
   // The address names a moment only while one looks at the past.
-  const isLive = state === undefined || state.playback === undefined || state.playback.phase === "live";
+  const isLive = !state?.playback || !isInThePast(state.playback);
   const wasPast = useRef(startAtMs !== undefined);
   useEffect(() => {
     if (!isLive) wasPast.current = true;
@@ -69,15 +70,15 @@ export function ConsolePane(props: ConsolePaneProps) {
   }, [isLive, state, setPlace, node.ref, stream]);
   const onPosition = useCallback(
     (atMs: number) => {
-      if (handle?.getState().playback?.phase === "live") return;
-      setPlace(node.ref, { stream, atMs: Math.round(atMs) });
+      const playback = handle?.getState().playback;
+      if (playback && isInThePast(playback)) setPlace(node.ref, { stream, atMs: Math.round(atMs) });
     },
     [handle, setPlace, node.ref, stream],
   );
 
   const choose = (next: StreamName | undefined) => {
     const playback = handle?.getState().playback;
-    const atMs = playback && playback.phase !== "live" ? playback.positionMs : undefined;
+    const atMs = playback && isInThePast(playback) ? playback.positionMs : undefined;
     setStartAtMs(atMs);
     setStream(next);
     setPlace(node.ref, { stream: next, atMs });
@@ -151,4 +152,9 @@ export function ConsolePane(props: ConsolePaneProps) {
 /** What the console counts itself is passed on; that it is looked at the page counts. */
 function count(event: TelemetryEvent): void {
   if (event.name === "player_error") telemetry.count(event.name, event.count);
+}
+
+/** True if it shows another moment than the newest. */
+function isInThePast({ phase }: PlaybackState): boolean {
+  return phase === "playing" || phase === "paused" || phase === "rewound" || phase === "seeking";
 }

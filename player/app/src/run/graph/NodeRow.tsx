@@ -47,7 +47,7 @@ export function NodeRow(props: NodeRowProps) {
       data-shown={isShown || undefined}
       data-node={node.ref}
       data-status={node.status}
-      style={{ transform: `translateY(${top}px)`, height: ROW_HEIGHT, paddingLeft: inset }}
+      style={{ transform: `translateY(${top}px)`, height: ROW_HEIGHT }}
       onMouseEnter={() => hover(true)}
       onMouseLeave={() => hover(false)}
     >
@@ -61,6 +61,7 @@ export function NodeRow(props: NodeRowProps) {
         <button
           type="button"
           className={classes.node}
+          style={{ paddingLeft: inset + 4 }}
           aria-current={isShown ? "true" : undefined}
           onClick={() => onShow(node.ref)}
           onFocus={() => hover(true)}
