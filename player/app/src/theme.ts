@@ -28,6 +28,9 @@ const dark: MantineColorsTuple = [
   "#08090a",
 ];
 
+/** The head of a dialog is no banner of the page. */
+const DIALOG = { header: { role: "presentation" } };
+
 export const theme = createTheme({
   colors: { amber, dark },
   primaryColor: "amber",
@@ -50,7 +53,14 @@ export const theme = createTheme({
     SegmentedControl: { defaultProps: { size: "xs" } },
     Tooltip: { defaultProps: { openDelay: 350, withArrow: false, fz: 12, multiline: true } },
     Menu: { defaultProps: { shadow: "md", withinPortal: true } },
-    Modal: { defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.55, blur: 2 } } },
+    Modal: {
+      defaultProps: {
+        centered: true,
+        overlayProps: { backgroundOpacity: 0.55, blur: 2 },
+        attributes: DIALOG,
+      },
+    },
+    Drawer: { defaultProps: { attributes: DIALOG } },
   },
 });
 

@@ -28,12 +28,8 @@ export function RunHeader({ run, onDetails }: { run: Run; onDetails: () => void 
         <CopyButton value={run.runId}>
           {({ copied, copy }) => (
             <Tooltip label={copied ? "Copied" : `Copy ${run.runId}`}>
-              <button
-                type="button"
-                className={`mono ${classes.id}`}
-                onClick={copy}
-                aria-label={`Copy the id ${run.runId}`}
-              >
+              <button type="button" className={`mono ${classes.id}`} onClick={copy}>
+                <span className="visually-hidden">Copy the id</span>
                 {shortId(run.runId)}
                 {copied ? <Check size={12} aria-hidden /> : <Copy size={12} aria-hidden />}
               </button>

@@ -13,7 +13,7 @@ interface NoticeProps {
 /** One thing to say, in the middle of the page. */
 export function Notice({ title, children, action, onAction }: NoticeProps) {
   return (
-    <main className={classes.notice}>
+    <main id="main" tabIndex={-1} className={classes.notice}>
       <h1>{title}</h1>
       <div className={classes.noticeText}>{children}</div>
       {action && (
