@@ -57,9 +57,9 @@ test("dark", async ({ page, service }) => {
 test("console", async ({ page, service }) => {
   const run = await endedDemo(service);
   await page.goto(`${service.url}/runs/${run}/nodes/colours`);
-  const { region, rows } = consoleOf(page, "colours");
+  const { pane, rows } = consoleOf(page, "colours");
   await expect(rows).not.toHaveText(/^\s*$/);
-  await region.screenshot({ path: path("console") });
+  await pane.screenshot({ path: path("console") });
 });
 
 test.describe("in light", () => {

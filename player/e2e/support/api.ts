@@ -96,8 +96,12 @@ export class Api {
     await this.#ask("POST", `/runs/${runId}/cancel`);
   }
 
+  /** As soon as the recordings of the run are final. */
   async purge(runId: string): Promise<void> {
-    await this.#ask("DELETE", `/runs/${runId}`);
+    await eventually(`the purge of ${runId}`, async () => {
+      await this.#ask("DELETE", `/runs/${runId}`);
+      return true;
+    });
   }
 
   async mark(runId: string, nodeRef: string, label: string): Promise<void> {

@@ -3,8 +3,8 @@ import type { Locator, Page } from "@playwright/test";
 
 /** The parts of a console. */
 export interface NodeConsole {
-  /** All of it, with its head. */
-  region: Locator;
+  /** All of it, with its head and its search. */
+  pane: Locator;
   /** The terminal. */
   screen: Locator;
   /** What the terminal shows now, as text. */
@@ -14,12 +14,12 @@ export interface NodeConsole {
 }
 
 export function consoleOf(page: Page, nodeRef: string): NodeConsole {
-  const region = page.getByRole("region", { name: `Console of ${nodeRef}`, exact: true });
+  const console = page.locator(`[data-console="${nodeRef}"]`);
   return {
-    region,
-    screen: region.locator(".xterm"),
-    rows: region.locator(".xterm-rows"),
-    timeline: region.getByRole("slider"),
+    pane: page.locator('[id^="pane-"]').filter({ has: console }),
+    screen: console.locator(".xterm"),
+    rows: console.locator(".xterm-rows"),
+    timeline: console.getByRole("slider"),
   };
 }
 

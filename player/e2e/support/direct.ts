@@ -41,14 +41,15 @@ export async function feedDirectly(
   for (const source of SOURCES) await page.evaluate(source);
   await page.evaluate(
     async ({ base64, size, bytesPerMs }) => {
-      const direct = globalThis as unknown as typeof import("@xterm/xterm") &
-        typeof import("@xterm/addon-unicode11");
+      const direct = globalThis as unknown as typeof import("@xterm/xterm") & {
+        Unicode11Addon: typeof import("@xterm/addon-unicode11");
+      };
       const place = document.createElement("div");
       place.id = "direct";
       place.style.cssText = "position:fixed;left:0;top:0;opacity:0;pointer-events:none";
       document.body.append(place);
       const terminal = new direct.Terminal({ ...size, allowProposedApi: true, scrollback: 10_000 });
-      terminal.loadAddon(new direct.Unicode11Addon());
+      terminal.loadAddon(new direct.Unicode11Addon.Unicode11Addon());
       terminal.unicode.activeVersion = "11";
       terminal.open(place);
       const content = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));

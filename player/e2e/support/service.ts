@@ -9,6 +9,9 @@ import { eventually } from "./deadline.ts";
 
 const BINARY = resolve(import.meta.dirname, process.env.RUNCAST_BIN ?? "../../../target/debug/runcast");
 
+/** Tests leave nodes behind; nobody waits for their end. */
+const IN_HASTE = { RUNCAST__SERVER__DRAIN_SECS: "1", RUNCAST__RUNNERS__LOCAL__KILL_GRACE_SECS: "1" };
+
 export class Service {
   /** Holds everything of this service; also a place for files of a test. */
   readonly directory = mkdtempSync(join(tmpdir(), "runcast-e2e-"));
@@ -49,7 +52,13 @@ export class Service {
     const listen = `127.0.0.1:${this.#port}`;
     const data = join(this.directory, "data");
     const child = spawn(BINARY, ["serve", "--listen", listen, "--data-dir", data], {
-      env: { PATH: process.env.PATH, HOME: this.directory, LANG: "C.UTF-8", ...this.environment },
+      env: {
+        PATH: process.env.PATH,
+        HOME: this.directory,
+        LANG: "C.UTF-8",
+        ...IN_HASTE,
+        ...this.environment,
+      },
       stdio: ["ignore", log, log],
     });
     this.#process = child;

@@ -52,9 +52,9 @@ test("of a long output one sees the screen at once, and is told that one joined 
   const run = await service.api.submit({ terminal: SIZE, nodes: [{ ref: "n", shell }] });
   await feed.write("all written\r\n");
   await page.goto(`${service.url}/runs/${run}/nodes/n`);
-  const { region, screen, rows } = consoleOf(page, "n");
-  await expect(rows).toContainText("all written", { timeout: 5_000 });
-  await expect(region).toContainText("joined late");
+  const { pane, screen, rows } = consoleOf(page, "n");
+  await expect(rows).toContainText("all written");
+  await expect(pane).toContainText("joined late");
   await feed.write("and more\r\n");
   await expect(rows).toContainText("and more");
   await feed.end();
@@ -71,7 +71,7 @@ test("tabs are switched while four nodes write as fast as they can", async ({ pa
     terminal: SIZE,
     nodes: refs.map((ref) => ({
       ref,
-      shell: lines(60_000, `this is ${ref}, with some text to fill the line,`),
+      shell: lines(30_000, `this is ${ref}, with some text to fill the line,`),
     })),
   });
   await page.goto(`${service.url}/runs/${run}`);
@@ -79,7 +79,7 @@ test("tabs are switched while four nodes write as fast as they can", async ({ pa
     const { rows } = await openNode(page, ref);
     await expect(rows).toContainText(`this is ${ref}`);
   }
-  for (let round = 0; round < 5; round += 1) {
+  for (let round = 0; round < 2; round += 1) {
     for (const ref of refs) {
       await page.locator(`[role=tab][data-tab="${ref}"]`).click();
       const { rows } = consoleOf(page, ref);
@@ -127,25 +127,25 @@ test("scrolling up pauses, output comes on, and one goes on at the end", async (
   const feed = new Feed(service.directory);
   const run = await service.api.submit({ terminal: SIZE, nodes: [{ ref: "n", shell: feed.shell }] });
   await page.goto(`${service.url}/runs/${run}/nodes/n`);
-  const { region, screen, rows } = consoleOf(page, "n");
+  const { pane, screen, rows } = consoleOf(page, "n");
   const write = (from: number, to: number) =>
     feed.write(Array.from({ length: to - from }, (_, at) => `line ${from + at};\r\n`).join(""));
   await write(0, 200);
   await expect(rows).toContainText("line 199;");
-  await screen.hover();
+  await screen.hover({ position: { x: 40, y: 40 } });
   await page.mouse.wheel(0, -1_500);
-  const resume = region.getByRole("button", { name: "Autoscroll paused" });
+  const resume = pane.getByRole("button", { name: "Autoscroll paused" });
   await expect(resume).toBeVisible();
   const seen = await rows.textContent();
   expect(seen).not.toContain("line 199;");
   await write(200, 260);
-  await expect(region.locator("[data-console]")).toBeVisible();
   await expect.poll(async () => (await service.api.run(run)).lastSeq).toBeGreaterThan(4);
   expect(await rows.textContent(), "what one reads stays where it is").toBe(seen);
   await resume.click();
   await expect(rows).toContainText("line 259;");
   await write(260, 300);
   await expect(rows, "it follows again").toContainText("line 299;");
+  await screen.hover({ position: { x: 40, y: 40 } });
   await page.mouse.wheel(0, -600);
   await expect(resume).toBeVisible();
   await page.mouse.wheel(0, 100_000);
@@ -162,7 +162,7 @@ test("stderr is marked, and streams can be looked at alone", async ({ page, serv
   });
   await service.api.ended(run);
   await page.goto(`${service.url}/runs/${run}/nodes/n`);
-  const { region, rows } = consoleOf(page, "n");
+  const { pane, rows } = consoleOf(page, "n");
   await expect(rows).toContainText("to stdout");
   await expect(rows).toContainText("to stderr");
   const look = (text: string) =>
@@ -171,7 +171,7 @@ test("stderr is marked, and streams can be looked at alone", async ({ page, serv
       .first()
       .evaluate((element) => `${element.className} ${element.getAttribute("style")}`);
   expect(await look("to stderr")).not.toBe(await look("to stdout"));
-  const outputs = region.getByRole("radiogroup", { name: "Output" });
+  const outputs = pane.getByRole("radiogroup", { name: "Output" });
   await outputs.getByText("stderr").click();
   await expect(rows).toContainText("to stderr");
   await expect(rows).not.toContainText("to stdout");

@@ -12,10 +12,10 @@ test("the whole output is searched, also what the terminal does not hold any mor
   const run = await service.api.submit({ nodes: [{ ref: "n", shell }] });
   await service.api.ended(run);
   await page.goto(`${service.url}/runs/${run}/nodes/n`);
-  const { region, rows } = consoleOf(page, "n");
+  const { pane, rows } = consoleOf(page, "n");
   await expect(rows).toContainText("needle B (4.2) 2");
   await page.keyboard.press("/");
-  const search = region.getByRole("search");
+  const search = pane.getByRole("search");
   const field = search.getByRole("searchbox");
   await expect(field).toBeFocused();
   await field.fill("needle B");
@@ -49,12 +49,12 @@ test("what is selected and all that is there is copied", async ({ page, service 
   });
   await service.api.ended(run);
   await page.goto(`${service.url}/runs/${run}/nodes/n`);
-  const { region, rows } = consoleOf(page, "n");
+  const { pane, rows } = consoleOf(page, "n");
   await expect(rows).toContainText("third");
   const copy = async (item: string) => {
-    await region.getByRole("button", { name: "Copy output" }).click();
+    await pane.getByRole("button", { name: "Copy output" }).click();
     await page.getByRole("menuitem", { name: item }).click();
-    await expect(region.getByRole("status").filter({ hasText: "Copied" })).toBeAttached();
+    await expect(pane.getByRole("status").filter({ hasText: "Copied" })).toBeAttached();
     return page.evaluate(() => navigator.clipboard.readText());
   };
   expect(await copy("Copy everything here")).toBe("first word\n日本 second\nthird");
@@ -79,8 +79,8 @@ test("each download has the bytes that the API gives, and is counted", async ({ 
     "Exact bytes (raw)": "format=raw",
   };
   const take = async (nodeRef: string, label: string, query: string) => {
-    const { region } = consoleOf(page, nodeRef);
-    await region.getByRole("button", { name: "Download the recording" }).click();
+    const { pane } = consoleOf(page, nodeRef);
+    await pane.getByRole("button", { name: "Download the recording" }).click();
     const started = page.waitForEvent("download");
     await page.getByRole("menuitem", { name: label }).click();
     const download = await started;
@@ -102,10 +102,10 @@ test("each download has the bytes that the API gives, and is counted", async ({ 
 test("that a recording is complete is a fact that the page has checked", async ({ page, service }) => {
   const run = await service.api.submit({ nodes: [{ ref: "n", shell: "sleep 1; echo checked" }] });
   await page.goto(`${service.url}/runs/${run}/nodes/n`);
-  const { region, rows } = consoleOf(page, "n");
+  const { pane, rows } = consoleOf(page, "n");
   await expect(rows).toContainText("checked");
   await expect(connectionOf(page)).toHaveText(/ended/);
-  await expect(region).toContainText("verified");
+  await expect(pane).toContainText("verified");
 });
 
 test("the trace is filtered, and leads the console to its moments", async ({ page, service }) => {
