@@ -1,14 +1,12 @@
+// @vitest-environment jsdom
 import { act, cleanup, fireEvent, render, screen, waitFor } from "@testing-library/react";
 import { createRef } from "react";
-import { renderToString } from "react-dom/server";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import * as scripted from "../testing/service.ts";
 import { ScriptedService, ScriptedStream } from "../testing/service.ts";
 import { RunConsole } from "./RunConsole.tsx";
 import type { RunConsoleHandle } from "./types.ts";
 import { textOf } from "./viewer.ts";
-
-const payload = Buffer.from("\x1b[31mgiven\x1b[0m screen").toString("base64");
 
 beforeEach(() => {
   // jsdom has no layout and asks for none of these.
@@ -45,23 +43,6 @@ async function shown(handle: RunConsoleHandle | null): Promise<string> {
   await new Promise<void>((resolve) => terminal.write("", resolve));
   return textOf(terminal);
 }
-
-it("is rendered on a server without a window, with the given screen as text", () => {
-  const markup = renderToString(
-    <RunConsole runId="run-1" nodeRef="a" initialOutput={{ payload, cols: 80, rows: 24, seq: 9 }} />,
-  );
-  expect(markup).toContain("given screen");
-  const known = renderToString(
-    <RunConsole
-      runId="run-1"
-      nodeRef="a"
-      initialRun={scripted.run()}
-      initialOutput={{ payload, cols: 80, rows: 24, seq: 9, text: "as text" }}
-    />,
-  );
-  expect(known).toContain("as text");
-  expect(known).toContain("Running");
-});
 
 it("shows what was there and what comes, alone on a page", async () => {
   const stream = new ScriptedStream().event("terminal", scripted.output(6, 1, "world"), 6);

@@ -1,3 +1,4 @@
+// @vitest-environment jsdom
 import { expect, it, vi } from "vitest";
 import { node } from "../testing/service.ts";
 import { cellsToFit, fontToFit, MIN_FONT_PX } from "./fit.ts";

@@ -1,3 +1,4 @@
+// @vitest-environment jsdom
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { RuncastClient } from "../api/client.ts";
 import { TerminalFeed } from "../console/feed.ts";

@@ -73,6 +73,8 @@ type Route = (request: SeenRequest) => Answer;
 export class ScriptedService {
   readonly requests: SeenRequest[] = [];
   readonly #routes: [matches: RegExp, route: Route][] = [];
+  /** Bodies stay alive as those of a network do: nobody else holds one that says nothing. */
+  readonly #bodies: ReadableStream[] = [];
 
   /** Paths are below `/api/v1`. Later routes win; one that gives undefined leaves it to those before. */
   on(matches: RegExp, route: Route): this {
@@ -110,7 +112,9 @@ export class ScriptedService {
       const answer = await Promise.race([route(request), rejectedByAbort(request.signal)]);
       if (answer === undefined) continue;
       if (answer instanceof Error) throw answer;
-      return answer instanceof ScriptedStream ? new Response(answer.body) : answer;
+      if (!(answer instanceof ScriptedStream)) return answer;
+      this.#bodies.push(answer.body);
+      return new Response(answer.body);
     }
     return refusal(404, "NOT_FOUND", `nothing is scripted for ${request.path}`);
   };

@@ -1,3 +1,4 @@
+// @vitest-environment jsdom
 import { createHash } from "node:crypto";
 import { act, renderHook, waitFor } from "@testing-library/react";
 import { expect, it } from "vitest";
