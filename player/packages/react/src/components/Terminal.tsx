@@ -40,7 +40,6 @@ export function Terminal(props: TerminalProps) {
       ...colours(initial.scheme),
       fontFamily: FONT_FAMILY,
       fontSize: initial.fontSize,
-      lineHeight: 1.15,
       scrollback: maxLines,
       ...(initial.size ?? {}),
     });
