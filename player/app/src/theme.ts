@@ -69,6 +69,7 @@ export const cssVariablesResolver: CSSVariablesResolver = () => {
   const shared = {
     "--mantine-color-body": "var(--panel)",
     "--mantine-color-text": "var(--text)",
+    "--mantine-color-error": "var(--status-failed)",
     "--mantine-color-dimmed": "var(--dim)",
     "--mantine-color-placeholder": "var(--faint)",
     "--mantine-color-anchor": "var(--accent-text)",
