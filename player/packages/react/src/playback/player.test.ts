@@ -20,15 +20,13 @@ recording.push(
 function page(query: URLSearchParams, chunks: readonly TerminalChunk[]): Response {
   const limit = Number(query.get("limit"));
   const before = query.get("beforeChunk");
-  const kinds = query.get("kinds");
-  const wanted = chunks.filter((chunk) => kinds === null || chunk.kind === kinds);
   if (before !== null) {
     return scripted.json({
-      chunks: wanted.filter((chunk) => chunk.chunkIndex < Number(before)).slice(-limit),
+      chunks: chunks.filter((chunk) => chunk.chunkIndex < Number(before)).slice(-limit),
     });
   }
   const after = Number(query.get("afterChunk"));
-  return scripted.json({ chunks: wanted.filter((chunk) => chunk.chunkIndex > after).slice(0, limit) });
+  return scripted.json({ chunks: chunks.filter((chunk) => chunk.chunkIndex > after).slice(0, limit) });
 }
 
 function service(chunks: readonly TerminalChunk[] = recording): ScriptedService {

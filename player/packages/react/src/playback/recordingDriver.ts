@@ -188,14 +188,24 @@ export class RecordingDriver {
     return this.#seekScreen({ chunkIndex: target.chunkIndex }, painter, signal);
   }
 
-  /** The two newest outputs that are shown. */
+  /** The newest outputs that are shown, at least two if there are two. */
   async #lastOutputs(stream: StreamName, signal: AbortSignal): Promise<readonly TerminalChunk[]> {
     const shown = this.#positionMs === undefined ? undefined : this.#shown.get(stream);
     if (shown === undefined && this.#positionMs !== undefined) return [];
-    const query = { stream, kinds: "output", limit: 2, beforeChunk: shown === undefined ? END : shown + 1 };
-    return (await this.#client.chunks(this.#runId, this.#nodeRef, query, { signal })).chunks;
+    const outputs: TerminalChunk[] = [];
+    let beforeChunk = shown === undefined ? END : shown + 1;
+    // Markers and sizes may stand between them.
+    while (outputs.length < 2 && beforeChunk > 0) {
+      const query = { stream, beforeChunk, limit: BACK_CHUNKS };
+      const { chunks } = await this.#client.chunks(this.#runId, this.#nodeRef, query, { signal });
+      outputs.push(...chunks.filter((chunk) => chunk.kind === "output"));
+      beforeChunk = chunks[0]?.chunkIndex ?? 0;
+    }
+    return outputs;
   }
 }
 
+/** Chunks of a look back. */
+const BACK_CHUNKS = 16;
 /** Above the index of any chunk. */
 const END = Number.MAX_SAFE_INTEGER;
