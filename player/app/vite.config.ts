@@ -15,6 +15,8 @@ export default defineConfig({
     // Fonts and pictures stay files: the content security policy allows no data in their place.
     assetsInlineLimit: 0,
     target: "es2022",
+    // The terminal and the components are what they are; both are loaded once and kept.
+    chunkSizeWarningLimit: 800,
     sourcemap: false,
   },
   server: { proxy: { "/api": SERVICE } },

@@ -53,7 +53,7 @@ export function NodeRow(props: NodeRowProps) {
     >
       <Tooltip
         label={lastLine}
-        disabled={lastLine === undefined}
+        opened={isHovered && lastLine !== undefined}
         position="right"
         maw={560}
         classNames={{ tooltip: classes.lastLine ?? "" }}

@@ -61,6 +61,7 @@ export function TracePanel({ run, trace, isOpen, onToggle, onShow }: TracePanelP
             />
             <Select
               aria-label="Node"
+              visibleFrom="sm"
               placeholder="All nodes"
               clearable
               searchable
