@@ -1,4 +1,5 @@
 import { ActionIcon, Tooltip } from "@mantine/core";
+import { useDebouncedValue } from "@mantine/hooks";
 import type { RunNode } from "@runcast/react";
 import { useQuery } from "@tanstack/react-query";
 import { Columns2, RotateCw } from "lucide-react";
@@ -14,6 +15,9 @@ import classes from "./nodes.module.css";
 
 /** CSS pixels; the rails count on it. */
 export const ROW_HEIGHT = 46;
+
+/** A mouse that only passes asks for nothing. */
+const REST_MS = 300;
 
 interface NodeRowProps {
   runId: string;
@@ -34,7 +38,8 @@ interface NodeRowProps {
 export function NodeRow(props: NodeRowProps) {
   const { runId, node, recorded, top, inset, hasOwnIcon, isShown, onHover, onShow, onShowBeside } = props;
   const [isHovered, setIsHovered] = useState(false);
-  const lastLine = useLastLine(runId, node, isHovered);
+  const [isResting] = useDebouncedValue(isHovered, REST_MS);
+  const lastLine = useLastLine(runId, node, isHovered && isResting);
   const volume = volumeOf(node, recorded);
   const exit = exitOf(node);
   const hover = (is: boolean) => {
@@ -53,7 +58,7 @@ export function NodeRow(props: NodeRowProps) {
     >
       <Tooltip
         label={lastLine}
-        opened={isHovered && lastLine !== undefined}
+        opened={isHovered && isResting && lastLine !== undefined}
         position="right"
         maw={560}
         classNames={{ tooltip: classes.lastLine ?? "" }}
