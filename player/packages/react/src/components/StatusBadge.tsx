@@ -29,7 +29,7 @@ export function StatusBadge({ status, detail }: { status: NodeStatus; detail?: s
   return (
     <span className="rc-badge" data-status={status}>
       <StatusIcon />
-      {STATUS_TEXT[status]}
+      <span className="rc-badge-text">{STATUS_TEXT[status]}</span>
       {detail !== undefined && <span className="rc-badge-detail">{detail}</span>}
     </span>
   );

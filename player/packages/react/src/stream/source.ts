@@ -3,7 +3,8 @@ import { ApiError } from "../api/error.ts";
 import type { Gap, Run, RunNode, TraceEvent } from "../api/types.ts";
 import { aborted, Backoff, pause } from "./backoff.ts";
 import { Newest } from "./bounded.ts";
-import { type JoinContext, join } from "./join.ts";
+import type { JoinContext } from "./join.ts";
+import { Participants } from "./participants.ts";
 import { pollEvents } from "./polling.ts";
 import { RunHandlers } from "./runHandlers.ts";
 import { RunView } from "./runView.ts";
@@ -19,7 +20,7 @@ import type {
   TerminalConsumer,
   Transport,
 } from "./types.ts";
-import { catchUpOrRestart, watchVisibility } from "./visibility.ts";
+import { watchVisibility } from "./visibility.ts";
 
 const RECONNECT_DELAY_MS = 3_000;
 const MAX_GAPS = 1_000;
@@ -39,9 +40,8 @@ export class RunSource {
   readonly #trace = new Newest<TraceEvent>(MAX_TRACE_EVENTS);
   readonly #traceListeners = new Set<(event: TraceEvent) => void>();
   readonly #changed = new Signal();
-  readonly #runKnown: { promise: Promise<void>; resolve: () => void };
-  readonly #joining = new Map<TerminalConsumer, AbortController>();
-  readonly #joined = new Set<TerminalConsumer>();
+  readonly #tellRunKnown: () => void;
+  readonly #participants: Participants;
   #holders = 0;
   #lifetime: AbortController | undefined;
   /** Ended to make the loop look at what is wanted now. */
@@ -65,11 +65,20 @@ export class RunSource {
     this.client = options.client ?? new RuncastClient(options);
     this.#view = new RunView(options.initialRun);
     let resolve: () => void = () => undefined;
-    const promise = new Promise<void>((done) => {
+    const known = new Promise<void>((done) => {
       resolve = done;
     });
-    this.#runKnown = { promise, resolve };
+    this.#tellRunKnown = resolve;
     if (this.#view.hasNodes) resolve();
+    const context: JoinContext = {
+      client: this.client,
+      runId,
+      view: this.#view,
+      reconnectDelayMs: options.reconnectDelayMs ?? RECONNECT_DELAY_MS,
+      position: () => this.#position ?? -1,
+      transport: () => this.#transport,
+    };
+    this.#participants = new Participants(context, known, () => this.#reopenSoon());
   }
 
   /** Opens the stream, until as many `release` have come. */
@@ -132,12 +141,8 @@ export class RunSource {
 
   /** Lets a consumer take part: first what was there, then what comes. */
   attach(consumer: TerminalConsumer): () => void {
-    this.#joinLater(consumer);
-    return () => {
-      this.#joining.get(consumer)?.abort();
-      this.#joining.delete(consumer);
-      if (this.#joined.delete(consumer) && !consumer.isEnded) this.#reopenSoon();
-    };
+    this.#participants.add(consumer);
+    return () => this.#participants.remove(consumer);
   }
 
   get #isFinal(): boolean {
@@ -150,7 +155,6 @@ export class RunSource {
     if (this.#connection !== "connecting") this.#show({ connection: "connecting", error: undefined });
     const unwatch = watchVisibility((isHidden) => this.#setHidden(isHidden));
     lifetime.signal.addEventListener("abort", unwatch);
-    for (const consumer of this.#joining.keys()) this.#joinLater(consumer);
     void this.#loop(lifetime.signal);
   }
 
@@ -198,7 +202,7 @@ export class RunSource {
 
   /** One stream, or pages of events, until it ends. True if nothing more will come. */
   async #connect(backoff: Backoff, signal: AbortSignal): Promise<boolean> {
-    const consumers = [...this.#joined].filter((consumer) => !consumer.isEnded);
+    const consumers = this.#participants.waiting;
     const handlers = new RunHandlers(
       consumers,
       (name, data) => this.#take(name, data, backoff),
@@ -277,7 +281,7 @@ export class RunSource {
   #takeStatus({ seq, run, node }: { seq: number; run: Run; node?: RunNode }): void {
     if (run.nodes != null) this.#view.replace(run, seq);
     else this.#view.apply(run, node, seq);
-    if (this.#view.hasNodes) this.#runKnown.resolve();
+    if (this.#view.hasNodes) this.#tellRunKnown();
   }
 
   #takeTrace(event: TraceEvent): void {
@@ -287,37 +291,6 @@ export class RunSource {
 
   #advance(seq: number): void {
     if (this.#position === undefined || seq > this.#position) this.#position = seq;
-  }
-
-  #joinLater(consumer: TerminalConsumer): void {
-    this.#joining.get(consumer)?.abort();
-    const controller = new AbortController();
-    this.#joining.set(consumer, controller);
-    this.#join(consumer, controller.signal).catch((error: unknown) => {
-      if (controller.signal.aborted) return;
-      this.#joining.delete(consumer);
-      consumer.failed(asStreamError(error));
-    });
-  }
-
-  async #join(consumer: TerminalConsumer, signal: AbortSignal): Promise<void> {
-    await Promise.race([this.#runKnown.promise, aborted(signal)]);
-    await join(this.#joinContext, consumer, signal);
-    if (signal.aborted) return;
-    this.#joining.delete(consumer);
-    this.#joined.add(consumer);
-    if (!consumer.isEnded) this.#reopenSoon();
-  }
-
-  get #joinContext(): JoinContext {
-    return {
-      client: this.client,
-      runId: this.runId,
-      view: this.#view,
-      reconnectDelayMs: this.#options.reconnectDelayMs ?? RECONNECT_DELAY_MS,
-      position: () => this.#position ?? -1,
-      transport: () => this.#transport,
-    };
   }
 
   /** Opens the stream anew with the nodes that are wanted now. */
@@ -343,12 +316,7 @@ export class RunSource {
   async #comeBack(): Promise<void> {
     const lifetime = this.#lifetime?.signal;
     if (lifetime === undefined) return;
-    for (const consumer of [...this.#joined]) {
-      if (!(await catchUpOrRestart(this.#joinContext, consumer, lifetime))) continue;
-      if (!this.#joined.delete(consumer)) continue;
-      consumer.restart();
-      this.#joinLater(consumer);
-    }
+    await this.#participants.restartFarBehind(lifetime);
     this.#attempt.abort();
   }
 

@@ -30,7 +30,7 @@ export function watchVisibility(onChange: (isHidden: boolean) => void): () => vo
 }
 
 /** True if a consumer missed so much that its last screen is the better way back. */
-export async function catchUpOrRestart(
+export async function isFarBehind(
   context: JoinContext,
   consumer: TerminalConsumer,
   signal: AbortSignal,
