@@ -1,6 +1,6 @@
 import { Button, CopyButton } from "@mantine/core";
 import { Check, Copy } from "lucide-react";
-import classes from "./runs.module.css";
+import classes from "./empty.module.css";
 
 /** What one sees before there is a run, or when none passes the filters. */
 export function EmptyRuns({ isFiltered, onReset }: { isFiltered: boolean; onReset: () => void }) {
