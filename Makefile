@@ -36,7 +36,7 @@ bench: ## Measure throughput, latency, memory and recovery (ROUNDS=3, FULL=1)
 	@scripts/bench.sh
 
 images: ## Make the pictures of docs/images from real runs
-	@scripts/setup.sh build page browser
+	@scripts/setup.sh build page browser images
 	@scripts/page.sh
 	@scripts/images.sh
 

@@ -7,6 +7,7 @@
 #   scripts/setup.sh check         cargo-deny
 #   scripts/setup.sh page          Node with npm, and what the player depends on, as its lockfile says
 #   scripts/setup.sh browser       Chromium and the fonts that pages are compared with
+#   scripts/setup.sh images        fonts for what the pictures show beside that: wide letters and emoji
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -51,6 +52,10 @@ for what in "$@"; do
       need chromium chromium
       need fc-list fontconfig
       [ -e /usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf ] || missing+=(fonts-dejavu-core)
+      ;;
+    images)
+      [ -e /usr/share/fonts/truetype/wqy/wqy-zenhei.ttc ] || missing+=(fonts-wqy-zenhei)
+      [ -e /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf ] || missing+=(fonts-noto-color-emoji)
       ;;
     *)
       echo "setup.sh: unknown part $what" >&2

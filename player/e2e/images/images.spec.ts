@@ -26,7 +26,11 @@ test("live", async ({ page, service }) => {
   await page.goto(`${service.url}/runs/${run}`);
   await expect(connectionOf(page)).toHaveText(/live/);
   const { rows } = await openNode(page, "build");
+  await page.locator('[data-node="screen"]').hover();
+  await page.getByRole("button", { name: "Open screen beside" }).click();
   await expect(rows).toContainText(/[4-6]\d ?%/, { timeout: 30_000 });
+  await expect(consoleOf(page, "screen").rows).toContainText("frame");
+  await page.mouse.move(700, 5);
   await page.screenshot({ path: path("live") });
   await service.api.ended(run, 60_000);
 });
@@ -66,11 +70,11 @@ test.describe("in light", () => {
   test.use({ colorScheme: "light" });
 
   test("failure", async ({ page, service }) => {
-    const run = service.submitExample("failing.yaml", "failing-1");
+    const run = service.submitExample("failing.yaml", "failing-7");
     await service.api.ended(run, 60_000);
-    await page.goto(`${service.url}/runs/${run}`);
-    await page.getByRole("button", { name: /^Show / }).click();
-    await expect(page.locator(".xterm-rows").first()).not.toHaveText(/^\s*$/);
+    await page.goto(`${service.url}/runs/${run}/nodes/broken`);
+    await expect(consoleOf(page, "broken").rows).toContainText("expected");
+    await expect(page.getByRole("region", { name: "Last lines" })).toBeVisible();
     await page.screenshot({ path: path("failure") });
   });
 
@@ -80,7 +84,7 @@ test.describe("in light", () => {
     service.submitExample("matrix.yaml", "matrix-1");
     service.submitExample("demo.yaml", "demo-2");
     await page.goto(service.url);
-    await expect(page.getByRole("row")).toHaveCount(7, { timeout: 20_000 });
+    await expect(page.getByRole("link", { name: "Demo" }).nth(1)).toBeVisible();
     await expect(page.locator('[data-status="RUNNING"]').first()).toBeVisible();
     await page.screenshot({ path: path("runs") });
   });
@@ -91,8 +95,8 @@ test.describe("on a phone", () => {
 
   test("phone", async ({ page, service }) => {
     const run = await endedDemo(service);
-    await page.goto(`${service.url}/runs/${run}/nodes/colours`);
-    await expect(consoleOf(page, "colours").rows).not.toHaveText(/^\s*$/);
+    await page.goto(`${service.url}/runs/${run}/nodes/unicode`);
+    await expect(consoleOf(page, "unicode").rows).toContainText("Καλημέρα");
     await page.screenshot({ path: path("phone") });
   });
 });
