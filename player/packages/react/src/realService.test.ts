@@ -100,7 +100,7 @@ describe.skipIf(PROGRAM === undefined)("with the real service", () => {
     await start(directory, new URL(first.baseUrl).host);
     await eventually(() => expect(source.getState().connection).toBe("ended"));
     const raw = await (await client.cast(runId, "a", { format: "raw" })).text();
-    expect(sink.text).toBe(raw);
+    await eventually(() => expect(sink.text).toBe(raw));
     expect(source.getState().status).toBe("FAILED");
   });
 

@@ -20,6 +20,8 @@ export interface JoinContext {
   readonly reconnectDelayMs: number;
   /** Up to where the run's stream has been read. */
   position(): number;
+  /** True once the run's stream has sent everything. */
+  hasEnded(): boolean;
   transport(): Transport;
 }
 
@@ -89,7 +91,8 @@ async function readUpToNow(
   }
   const query = { types: "terminal", after: consumer.cursor };
   const outcome = await readEvents((inner) => openNode(context, consumer, query, inner), handlers, signal);
-  if (outcome === "end" && !handlers.isSatisfied() && !signal.aborted) throw cut();
+  if (outcome === "none") consumer.advance(context.position());
+  else if (!handlers.isSatisfied() && !signal.aborted) throw cut();
 }
 
 async function readLastScreen(

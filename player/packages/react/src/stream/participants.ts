@@ -40,6 +40,15 @@ export class Participants {
     if (this.#joined.delete(consumer) && !consumer.isEnded) this.#onChange();
   }
 
+  /** The run's stream has ended: who was not on it yet gets the rest by a request of its own. */
+  finish(): void {
+    for (const consumer of this.waiting) {
+      if ((consumer.cursor ?? 0) >= this.#context.position()) continue;
+      this.#joined.delete(consumer);
+      this.add(consumer);
+    }
+  }
+
   /** After a long absence: who is too far behind begins anew. */
   async restartFarBehind(signal: AbortSignal): Promise<void> {
     for (const consumer of this.waiting) {
@@ -52,8 +61,15 @@ export class Participants {
 
   async #join(consumer: TerminalConsumer, signal: AbortSignal): Promise<void> {
     await Promise.race([this.#runKnown, aborted(signal)]);
-    await join(this.#context, consumer, signal);
-    if (signal.aborted) return;
+    do {
+      await join(this.#context, consumer, signal);
+      if (signal.aborted) return;
+      // The stream may have ended meanwhile, and nobody else brings what came last.
+    } while (
+      this.#context.hasEnded() &&
+      !consumer.isEnded &&
+      (consumer.cursor ?? 0) < this.#context.position()
+    );
     this.#joining.delete(consumer);
     this.#joined.add(consumer);
     if (!consumer.isEnded) this.#onChange();

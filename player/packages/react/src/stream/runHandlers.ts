@@ -33,7 +33,10 @@ export class RunHandlers implements EventHandlers {
       for (const consumer of this.#consumers) consumer.gap(data as Gap);
     }
     this.#take(name, data);
-    if (name === "done") this.isDone = true;
+    if (name === "done") {
+      this.advance((data as { finalSeq: number }).finalSeq);
+      this.isDone = true;
+    }
   }
 
   advance(seq: number): void {

@@ -76,6 +76,7 @@ export class RunSource {
       view: this.#view,
       reconnectDelayMs: options.reconnectDelayMs ?? RECONNECT_DELAY_MS,
       position: () => this.#position ?? -1,
+      hasEnded: () => this.#isFinal,
       transport: () => this.#transport,
     };
     this.#participants = new Participants(context, known, () => this.#reopenSoon());
@@ -216,10 +217,12 @@ export class RunSource {
       await this.#poll(filters, cursors, handlers, signal);
       return handlers.isDone;
     }
+    // Before the stream has said where it is, consoles go on from the run as it is known: `from=live` would skip output.
+    const position = this.#position ?? (consumers.length === 0 ? undefined : this.#view.seq);
     const query =
-      this.#position === undefined
+      position === undefined
         ? { ...filters, from: "live" }
-        : { ...filters, after: Math.min(this.#position, ...cursors) };
+        : { ...filters, after: Math.min(position, ...cursors) };
     const path = `/runs/${encodeURIComponent(this.runId)}/stream`;
     const headers = { Accept: "text/event-stream" };
     const outcome = await readEvents(
@@ -227,6 +230,7 @@ export class RunSource {
       handlers,
       signal,
     );
+    if (outcome === "none") handlers.advance(this.#position ?? 0);
     return outcome === "none" || handlers.isDone;
   }
 
@@ -324,6 +328,7 @@ export class RunSource {
     this.#lifetime?.abort();
     this.#lifetime = undefined;
     this.#show({ connection: "ended", error: undefined });
+    this.#participants.finish();
   }
 
   #fail(error: unknown): void {
