@@ -7,6 +7,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, TelemetrySettings};
+use crate::http::routes::telemetry::UiEventName;
 
 /// Bounds of the buckets of every time, in seconds.
 const SECONDS: [f64; 14] =
@@ -40,7 +41,7 @@ impl Prometheus {
 }
 
 /// Counters, which stand at 0 from the start so that their first increase is seen, with what they count.
-const COUNTERS: [(&str, &str); 8] = [
+const COUNTERS: [(&str, &str); 9] = [
     ("runcast_capture_chunks_total", "Chunks read from terminals"),
     ("runcast_capture_bytes_total", "Bytes read from terminals"),
     ("runcast_capture_paused_seconds_total", "Time that terminals waited for room"),
@@ -49,6 +50,7 @@ const COUNTERS: [(&str, &str); 8] = [
     ("runcast_gaps_total", "Stretches of a run that were lost, by reason"),
     ("runcast_trace_events_total", "Trace events, by level"),
     ("runcast_actor_restarts_total", "Restarts of actors after a fault, by actor"),
+    ("runcast_ui_events_total", "What pages tell of their use, by name"),
 ];
 
 /// Gauges, with what they show.
@@ -89,6 +91,9 @@ fn describe() {
         metrics::counter!(*name).absolute(0);
     }
     metrics::counter!("runcast_gaps_total", "reason" => "lost").absolute(0);
+    for name in UiEventName::ALL {
+        metrics::counter!("runcast_ui_events_total", "name" => name.as_str()).absolute(0);
+    }
     metrics::gauge!("runcast_stream_subscribers_active").set(0.0);
 }
 
