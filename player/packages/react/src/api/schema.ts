@@ -1231,13 +1231,16 @@ export interface operations {
                 /** @description `nextCursor` of the page before */
                 cursor?: string;
             };
-            header?: never;
+            header?: {
+                /** @description The `ETag` of an earlier answer */
+                "If-None-Match"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description A page of runs */
+            /** @description A page of runs, with an `ETag` */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1245,6 +1248,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["RunPage"];
                 };
+            };
+            /** @description The page is as it was */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description VALIDATION_FAILED */
             400: {
@@ -2719,7 +2729,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description UNAVAILABLE */
+            /** @description Too many recordings are downloaded at once; Retry-After tells when to come again */
             503: {
                 headers: {
                     [name: string]: unknown;
