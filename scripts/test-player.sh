@@ -20,8 +20,9 @@ types_are_current() {
   fi
 }
 
-step npm run --silent --prefix player check
+export RUNCAST_BIN=$PWD/target/debug/runcast
 step cargo build --quiet
+step npm run --silent --prefix player check
 step types_are_current
-RUNCAST_BIN=$PWD/target/debug/runcast step npm run --silent --prefix player e2e
+step npm run --silent --prefix player e2e
 exit $((failures > 0))
