@@ -20,8 +20,8 @@ types_are_current() {
   fi
 }
 
-step cargo build --quiet
 export RUNCAST_BIN=$PWD/target/debug/runcast
+step cargo build --quiet
 step npm run --silent --prefix player check
 step types_are_current
 step npm run --silent --prefix player e2e

@@ -5,7 +5,6 @@ import type { Page } from "@playwright/test";
 export interface Delays {
   p50: number;
   p95: number;
-  max: number;
 }
 
 interface Watched {
@@ -36,7 +35,7 @@ export async function inputDelays(page: Page, work: Promise<unknown>): Promise<D
     (globalThis as unknown as { watched: Watched }).watched.delays.sort((a, b) => a - b),
   );
   const at = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
-  return { p50: at(0.5), p95: at(0.95), max: at(1) };
+  return { p50: at(0.5), p95: at(0.95) };
 }
 
 /** Bytes of the page's heap after a collection. */

@@ -65,22 +65,24 @@ test("seeking in a long recording", async ({ page, service }) => {
   for (const key of ["9", "8", "7", "6", "5", "4", "3", "2", "1", "7", "2", "8", "3"]) {
     const before = await rows.textContent();
     const duration = Number(await timeline.getAttribute("aria-valuemax"));
-    const waited = page.evaluate(
-      ([text]) =>
-        new Promise<number>((resolve) => {
-          const drawn = document.querySelector(".xterm-rows");
+    await page.evaluate(
+      ([text]) => {
+        const holder = globalThis as unknown as { drawn: Promise<number> };
+        holder.drawn = new Promise((resolve) => {
+          const rows = document.querySelector(".xterm-rows");
           let began = 0;
           addEventListener("keydown", (event) => (began = event.timeStamp), { capture: true, once: true });
           const look = () => {
-            if (began > 0 && drawn?.textContent !== text) resolve(performance.now() - began);
+            if (began > 0 && rows?.textContent !== text) resolve(performance.now() - began);
             else requestAnimationFrame(look);
           };
           look();
-        }),
+        });
+      },
       [before],
     );
     await page.keyboard.press(key);
-    took.push(await waited);
+    took.push(await page.evaluate(() => (globalThis as unknown as { drawn: Promise<number> }).drawn));
     await expect
       .poll(async () => Math.abs((await positionOf(timeline)) / duration - Number(key) / 10))
       .toBeLessThan(0.01);

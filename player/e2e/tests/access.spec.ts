@@ -134,7 +134,7 @@ test("a keyboard is enough", async ({ page, service }) => {
   await page.keyboard.press("Escape");
   await expect(page.getByRole("search")).toHaveCount(0);
   await page.keyboard.press("?");
-  await expect(page.getByRole("dialog", { name: "Keys of the console" })).toBeVisible();
+  await expect(page.getByRole("dialog"), "the keys of what has the focus").toBeVisible();
   await page.keyboard.press("Escape");
   await expect(page.getByRole("dialog")).toHaveCount(0);
   await page.keyboard.press("g");

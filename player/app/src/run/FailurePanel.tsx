@@ -5,14 +5,13 @@ import { Prose } from "../format/Prose";
 import { StatusIcon } from "../status/StatusIcon";
 import { isTrouble, lookOf } from "../status/status";
 import classes from "./failure.module.css";
-import { momentOf } from "./trace/traceFilter";
 import type { WholeRun } from "./wholeRun";
 
 interface FailurePanelProps {
   run: WholeRun;
   stream: RunStream;
   trace: readonly TraceEvent[];
-  onShow: (nodeRef: string, atMs?: number) => void;
+  onShow: (nodeRef: string) => void;
 }
 
 /** Why the run did not complete, or why the page cannot follow it. */
@@ -33,7 +32,6 @@ export function FailurePanel({ run, stream, trace, onShow }: FailurePanelProps) 
   }
   const failure = run.failure ?? culprit?.failure;
   if (!failure || hidden === run.runId) return null;
-  const moment = summary && culprit ? momentOf(summary, culprit.startedAt) : undefined;
   const others = run.nodes.filter((node) => isTrouble(node.status) && node !== culprit);
   return (
     <section className={classes.panel} aria-label="Failure">
@@ -56,7 +54,7 @@ export function FailurePanel({ run, stream, trace, onShow }: FailurePanelProps) 
         )}
         <span className={classes.tools}>
           {culprit && culprit.streams.length > 0 && (
-            <Button size="compact-xs" onClick={() => onShow(culprit.ref, moment)}>
+            <Button size="compact-xs" onClick={() => onShow(culprit.ref)}>
               Show {culprit.ref}
             </Button>
           )}

@@ -1,8 +1,9 @@
-import type { RecordingRow, Run } from "@runcast/react";
+import type { RecordingRow } from "@runcast/react";
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { client } from "../service";
 import { hasEnded } from "../status/status";
+import type { WholeRun } from "./wholeRun";
 
 /** What is recorded of a node, over all its streams. */
 export interface RecordedNode {
@@ -16,19 +17,25 @@ export interface RecordedNode {
 
 export type RecordingsByNode = ReadonlyMap<string, RecordedNode>;
 
-/** How often the rows are read while the run, or the archiving of it, goes on. */
+/** How often the rows are read while the run goes on. */
 const POLL_MS = 5_000;
+/** And after its end, until the last of them is final. */
+const POLL_ENDED_MS = 1_000;
 const SEVERITY = ["complete", "live", "incomplete"];
 
 /** The recordings of a run by node; read again while they grow. */
-export function useRecordings(run: Run): RecordingsByNode {
+export function useRecordings(run: WholeRun): RecordingsByNode {
   const isOver = hasEnded(run.status);
+  // Rows come with the first segment: those of short outputs after the end.
+  const expected = run.nodes.reduce((sum, node) => sum + node.streams.length, 0);
   const rows = useQuery({
     queryKey: ["recordings", run.runId, isOver],
     queryFn: async ({ signal }) => (await client.recordings(run.runId, { signal })).recordings,
     refetchInterval: (query) => {
-      const isFinal = isOver && query.state.data?.every((row) => row.state !== "live");
-      return isFinal ? false : POLL_MS;
+      if (!isOver) return POLL_MS;
+      const known = query.state.data ?? [];
+      const isFinal = known.length >= expected && known.every((row) => row.state !== "live");
+      return isFinal ? false : POLL_ENDED_MS;
     },
     placeholderData: (before) => before,
   });

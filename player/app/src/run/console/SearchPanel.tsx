@@ -45,7 +45,7 @@ export function SearchPanel({ runId, node, stream, handle, onClose }: SearchPane
     setCurrent(index);
     rows.scrollToIndex(index);
     leaving.current?.();
-    if (handle) leaving.current = jumpTo(handle, hit.atMs, text, isRegex);
+    if (handle) leaving.current = jumpTo(handle, hit, text, isRegex);
   };
   const step = (by: number) => {
     if (hits.length > 0) go((current + by + hits.length) % hits.length);
