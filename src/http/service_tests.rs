@@ -451,9 +451,8 @@ async fn an_unchanged_run_is_not_sent_again() {
     assert_eq!((status.status, status.body.get("nodes")), (200, None));
     let page = ask(&fixture, with(Method::GET, "/api/v1/runs", "")).await;
     let tag = page.header("etag").expect("a tag").to_owned();
-    let again = || {
-        with(Method::GET, "/api/v1/runs", "").insert_header(("If-None-Match", tag.as_str()))
-    };
+    let again =
+        || with(Method::GET, "/api/v1/runs", "").insert_header(("If-None-Match", tag.as_str()));
     assert_eq!(ask(&fixture, again()).await.status, 304);
     assert_eq!(submit(&fixture, "", &spec("r2")).await.status, 201);
     assert_eq!(ask(&fixture, again()).await.status, 200, "there is another run");
