@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds Runcast, serves it on loopback, runs examples/demo.yaml and shows it in this terminal.
+# Builds Runcast, serves it on loopback, runs examples/demo.yaml and shows it in the page and in this terminal.
 # Goes on serving until Ctrl-C; with CI set it ends by itself, with 0 if the run has completed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -57,9 +57,17 @@ for _ in $(seq 300); do
   sleep 0.1
 done
 "$runcast" healthcheck > /dev/null
-say "It is ready at $url; its log is $directory/serve.log."
+say "It is ready; its log is $directory/serve.log."
 
 run=demo-$(date +%Y%m%d-%H%M%S)
+title "Open this in a browser now: $url/runs/$run"
+cat << EOT
+  The run is about to start. You see its seven nodes as a graph with their state, the console of the one
+  you click as its terminal shows it, what happens as a trace, and a time axis below: click into it to go
+  back while the run goes on. ? shows the keys. Later the same address replays the run; all runs are at
+  $url
+EOT
+
 title "Running examples/demo.yaml as $run"
 say "${dim}Several nodes at once are shown as lines. To see one as its terminal does, meanwhile in"
 say "another terminal: RUNCAST_SERVER=$url $PWD/$runcast watch $run screen${plain}"
@@ -82,8 +90,19 @@ curl --silent --show-error --fail --noproxy '*' \
 title "Is everything there, and right? runcast verify $run"
 "$runcast" verify "$run" || code=1
 
+if [ -n "${CI:-}" ]; then
+  title "Is the page there? curl $url/runs/$run"
+  page=$(curl --silent --show-error --fail --noproxy '*' --header 'Accept: text/html' "$url/runs/$run") || code=1
+  script=$(grep --only-matching --max-count=1 '/assets/[^"]*\.js' <<< "$page") || code=1
+  curl --silent --show-error --fail --noproxy '*' --output /dev/null \
+    --write-out "%{url} %{size_download} B\n" "$url$script" || code=1
+fi
+
 title "Where to look"
 cat << EOT
+  The page:
+    $url/runs/$run   this run, and its replay
+    $url   all runs
   The command line, in another terminal, in this directory:
     export RUNCAST_SERVER=$url PATH="$PWD/target/debug:\$PATH"
     runcast ls

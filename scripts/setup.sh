@@ -5,7 +5,11 @@
 #   scripts/setup.sh test          redis-server, the programs whose consoles tests capture, and the stock
 #                                  tools that take our recordings: zstd and asciinema
 #   scripts/setup.sh check         cargo-deny
+#   scripts/setup.sh page          Node with npm, and what the player depends on, as its lockfile says
+#   scripts/setup.sh browser       Chromium and the fonts that pages are compared with
+#   scripts/setup.sh images        fonts for what the pictures show beside that: wide letters and emoji
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 missing=()
 # Notes the Debian package $2 if the program $1 is not there.
@@ -42,6 +46,19 @@ for what in "$@"; do
     check)
       need cc gcc
       ;;
+    page)
+      need node nodejs
+      need npm npm
+      ;;
+    browser)
+      need chromium chromium
+      need fc-list fontconfig
+      [ -e /usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf ] || missing+=(fonts-dejavu-core)
+      ;;
+    images)
+      [ -e /usr/share/fonts/truetype/wqy/wqy-zenhei.ttc ] || missing+=(fonts-wqy-zenhei)
+      [ -e /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf ] || missing+=(fonts-noto-color-emoji)
+      ;;
     *)
       echo "setup.sh: unknown part $what" >&2
       exit 2
@@ -73,5 +90,24 @@ for what in "$@"; do
   if [ "$what" = check ] && ! cargo deny --version > /dev/null 2>&1; then
     echo "installing cargo-deny (once, several minutes on two cores)"
     cargo install --quiet --locked cargo-deny
+  fi
+done
+
+# True if the Node in the path is at least 20.19, which the tools of the player ask for.
+has_node() { node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'; }
+
+for what in "$@"; do
+  [ "$what" = page ] || continue
+  if ! has_node; then
+    echo "Node $(node --version) is too old: the page needs 20.19 or later, as in Debian 13 or from nodejs.org" >&2
+    exit 1
+  fi
+  stamp=player/node_modules/.installed
+  wanted=$(cat player/package-lock.json player/package.json player/*/package.json player/packages/*/package.json | sha256sum)
+  if [ "$(cat "$stamp" 2> /dev/null)" != "$wanted" ]; then
+    echo "installing what the player depends on"
+    # Browsers are Debian's.
+    PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --prefix player --no-progress --loglevel error
+    printf '%s\n' "$wanted" > "$stamp"
   fi
 done

@@ -1,11 +1,19 @@
 #!/usr/bin/env bash
-# Runs the tests and closes with one line that sums all test binaries. Arguments go to cargo test.
+# Runs the tests and closes with one line that sums them all. With arguments: only the service's, and the
+# arguments go to cargo test.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-if [ "$#" -eq 0 ]; then set -- --workspace --no-fail-fast; fi
 mkdir -p target
 log=target/test.log
+player_log=target/test-player.log
+player_code=0
+: > "$player_log"
+if [ "$#" -eq 0 ]; then
+  scripts/test-player.sh 2>&1 | tee "$player_log"
+  player_code=${PIPESTATUS[0]}
+  set -- --workspace --no-fail-fast
+fi
 # A test that hangs must not hang whoever waits for the result; libtest names what is slow.
 minutes=${RUNCAST_TEST_MINUTES:-40}
 timeout --kill-after=10 "${minutes}m" cargo test "$@" 2>&1 | tee "$log"
@@ -14,6 +22,13 @@ if [ "$code" -eq 124 ]; then echo "the tests did not end within $minutes minutes
 
 read -r passed failed skipped < <(awk '/^test result:/ { p += $4; f += $6; s += $8 }
   END { print p + 0, f + 0, s + 0 }' "$log")
+# Vitest: "Tests  1 failed | 20 passed | 2 skipped (23)"; Playwright: "  1 failed" … "  20 passed (3.1m)".
+read -r player_passed player_failed player_skipped < <(sed 's/\x1b\[[0-9;]*m//g' "$player_log" |
+  awk '/^ *Tests  .*\([0-9]+\)$/ || /^  [0-9]+ (passed|failed|skipped|flaky)( \(.*\))?$/ {
+    for (i = 1; i < NF; i++) sum[$(i + 1)] += $i ~ /^[0-9]+$/ ? $i : 0 }
+  END { print sum["passed"] + sum["flaky"], sum["failed"] + 0, sum["skipped"] + 0 }')
+passed=$((passed + player_passed)) failed=$((failed + player_failed)) skipped=$((skipped + player_skipped))
+if [ "$code" -eq 0 ]; then code=$player_code; fi
 if [ "$code" -eq 0 ] && [ "$passed" -eq 0 ]; then
   echo "no test was run" >&2
   code=1

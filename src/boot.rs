@@ -40,6 +40,7 @@ use crate::config::{Role, Settings, WhenFull};
 use crate::data_dir::DataDir;
 use crate::http::access::{Access, AccessMode, AccessSettings, TokenEntry};
 use crate::http::api::{Api, ApiParts, configure};
+use crate::http::page::WebPage;
 use crate::http::stream::source::Streaming;
 use crate::shutdown::{Drained, drain, stop_requested};
 use crate::telemetry;
@@ -279,6 +280,7 @@ pub async fn run(
         instance,
         draining: not_ready.clone(),
         log_moved_aside: moved_aside,
+        page: WebPage::embedded(),
         prometheus: Box::new(move || prometheus.render()),
     });
     let address = listener.local_addr()?;

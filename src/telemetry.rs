@@ -7,6 +7,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, TelemetrySettings};
+use crate::http::routes::telemetry::UiEventName;
 
 /// Bounds of the buckets of every time, in seconds.
 const SECONDS: [f64; 14] =
@@ -50,6 +51,7 @@ const COUNTERS: [(&str, &str); 9] = [
     ("runcast_trace_events_total", "Trace events, by level"),
     ("runcast_replica_append_failures_total", "Batches that the replica did not take"),
     ("runcast_actor_restarts_total", "Restarts of actors after a fault, by actor"),
+    ("runcast_ui_events_total", "What pages tell of their use, by name"),
 ];
 
 /// Gauges, with what they show.
@@ -94,6 +96,9 @@ fn describe() {
         metrics::counter!(*name).absolute(0);
     }
     metrics::counter!("runcast_gaps_total", "reason" => "lost").absolute(0);
+    for name in UiEventName::ALL {
+        metrics::counter!("runcast_ui_events_total", "name" => name.as_str()).absolute(0);
+    }
     metrics::gauge!("runcast_stream_subscribers_active").set(0.0);
 }
 

@@ -12,6 +12,7 @@ mod follow;
 mod healthcheck;
 mod ls;
 mod migrate;
+mod openapi;
 mod prefixed;
 mod replay;
 mod rm;
@@ -68,6 +69,9 @@ enum Command {
     Config(config::ConfigArgs),
     /// Ask whether the service is ready
     Healthcheck(healthcheck::HealthcheckArgs),
+    /// Print the API as an OpenAPI document, as a service gives it
+    #[command(hide = true)]
+    Openapi,
 }
 
 /// Parses the command line of this process and carries it out.
@@ -87,6 +91,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::execute(args),
         Command::Migrate(args) => migrate::execute(args),
         Command::Config(args) => config::execute(&args),
+        Command::Openapi => openapi::execute(),
         Command::Run(args) => block_on(run::execute(args)),
         Command::Watch(args) => block_on(watch::execute(args)),
         Command::Replay(args) => block_on(replay::execute(args)),
@@ -154,6 +159,7 @@ mod tests {
             "runcast config check --config a.toml",
             "runcast config print",
             "runcast healthcheck",
+            "runcast openapi",
         ] {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
                 panic!("{line}: {error}");

@@ -15,10 +15,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::http::access::{Access, Caller};
 use crate::http::error::{ApiError, ErrorCode};
+use crate::http::page::WebPage;
 use crate::http::position_cache::PositionCache;
 use crate::http::request_id::around;
-use crate::http::routes;
 use crate::http::routes::health::StoreStates;
+use crate::http::routes::{self, page};
 
 /// What the routes need of the service.
 pub struct ApiParts {
@@ -46,6 +47,8 @@ pub struct ApiParts {
     pub draining: Arc<AtomicBool>,
     /// Where a log was moved that could not be opened, if one was.
     pub log_moved_aside: Option<std::path::PathBuf>,
+    /// The web page.
+    pub page: WebPage,
     /// The metrics as Prometheus reads them.
     pub prometheus: Box<dyn Fn() -> String + Send + Sync>,
 }
@@ -112,7 +115,7 @@ fn present(run: &RunKey, found: Option<StoredRun>) -> Result<StoredRun, ApiError
     }
 }
 
-/// Mounts `/api/v1`, `/healthz`, `/readyz` and `/metrics`, and answers every other path with 404.
+/// Mounts `/api/v1`, `/healthz`, `/readyz` and `/metrics`, and the page at every other path.
 pub fn configure(cfg: &mut web::ServiceConfig, api: web::Data<Api>) {
     cfg.app_data(api);
     for endpoint in routes::root_endpoints() {
@@ -123,10 +126,13 @@ pub fn configure(cfg: &mut web::ServiceConfig, api: web::Data<Api>) {
         scope = scope.service(endpoint.into_resource());
     }
     cfg.service(scope.default_service(web::to(unknown_path)).wrap(from_fn(around)));
-    cfg.default_service(web::to(unknown_path).wrap(from_fn(around)));
+    // What is asked often has a name of its own in the metrics.
+    for path in ["/", "/assets/{file:.*}"] {
+        cfg.service(web::resource(path).route(web::to(page::serve)).wrap(from_fn(around)));
+    }
+    cfg.default_service(web::to(page::serve).wrap(from_fn(around)));
 }
 
 async fn unknown_path(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let path: String = request.path().chars().take(256).collect();
-    Err(ApiError::not_found(format!("there is nothing at `{path}`")))
+    Err(page::unknown(&request))
 }

@@ -7,6 +7,9 @@ mod cors;
 pub mod endpoint;
 pub mod error;
 pub mod export;
+pub mod page;
+#[cfg(test)]
+mod page_tests;
 pub mod params;
 mod position_cache;
 pub mod request_id;

@@ -38,6 +38,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::http::access::{Access, AccessMode, AccessSettings, Scope, TokenEntry};
 use crate::http::api::{Api, ApiParts};
+use crate::http::page::WebPage;
 
 pub(crate) const TERMINAL: TerminalView =
     TerminalView { mode: TerminalMode::Pty, cols: 120, rows: 30 };
@@ -522,6 +523,11 @@ pub(crate) struct Fixture {
 
 /// A service with the tokens `full` and `reader` of the default tenant, `other` of tenant `b` and `service`.
 pub(crate) fn fixture(mode: AccessMode, log: LogHealth) -> Fixture {
+    fixture_with(WebPage::default(), mode, log)
+}
+
+/// The same with a page.
+pub(crate) fn fixture_with(page: WebPage, mode: AccessMode, log: LogHealth) -> Fixture {
     let entry = |token: &str, tenant: &str, scopes: &[Scope]| TokenEntry {
         sha256: Sha256::digest(token).into(),
         tenant: tenant.parse().expect("valid"),
@@ -563,6 +569,7 @@ pub(crate) fn fixture(mode: AccessMode, log: LogHealth) -> Fixture {
         instance: "instance-1".parse().expect("valid"),
         draining: draining.clone(),
         log_moved_aside: None,
+        page,
         prometheus: Box::new(|| "runcast_up 1\n".to_owned()),
     });
     Fixture { api: actix_web::web::Data::new(api), store, log, control, draining }

@@ -178,6 +178,55 @@ async fn join(api: &Api, run: &str, scrollback: u64, follow: u64) -> Option<Join
     })
 }
 
+/// The statuses of nodes as one sees them who joins now and stays to the end.
+async fn statuses(api: &Api, run: &str) -> BTreeMap<String, String> {
+    let mut client = api.stream(run).query("from", "live").open().await;
+    let (mut known, mut seen) = (0, BTreeMap::new());
+    while let Some(message) = client.next().await {
+        let Message::Event(event) = message else { continue };
+        let data = event.json();
+        if event.name == "done" {
+            break;
+        }
+        let seq = data["seq"].as_u64().unwrap_or_default();
+        if event.name != "status" || (seq <= known && known > 0) {
+            continue;
+        }
+        known = seq;
+        let nodes = data["run"]["nodes"].as_array().into_iter().flatten();
+        for node in nodes.chain(data.get("node")) {
+            let text = |member: &str| node[member].as_str().expect(member).to_owned();
+            seen.insert(text("ref"), text("status"));
+        }
+    }
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p5_who_joins_while_nodes_end_misses_no_status() {
+    const NODES: usize = 40;
+    let service = Service::start().await;
+    let api = service.api();
+    let nodes = (0..NODES).map(|place| {
+        let shell = format!("sleep 0.{:03}; seq 200", place * 23);
+        pty(&format!("n{place}"), &shell)
+    });
+    let run = api.submit(&run_of(nodes)).await;
+    api.wait_node_running(&run, "n39").await;
+    let mut joins = Vec::new();
+    while !api.run(&run).await["status"].as_str().is_some_and(|status| status == "COMPLETED") {
+        let (api, run) = (api.clone(), run.clone());
+        joins.push(tokio::spawn(async move { statuses(&api, &run).await }));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(joins.len() > 10, "{} joins", joins.len());
+    for join in joins {
+        let seen = join.await.expect("a viewer");
+        let open: Vec<_> = seen.iter().filter(|(_, status)| *status != "COMPLETED").collect();
+        assert!(seen.len() == NODES && open.is_empty(), "{open:?}");
+    }
+}
+
 /// What one who was there from the start saw after each of these entries.
 fn references(events: &[Logged], wanted: impl Iterator<Item = u64>) -> BTreeMap<u64, Shown> {
     let mut shown: BTreeMap<u64, Option<Shown>> = wanted.map(|seq| (seq, None)).collect();

@@ -48,6 +48,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("metrics_exporter_prometheus", &["src/telemetry.rs"]),
     // One test looks at what the log would hold.
     ("tracing_subscriber", &["src/telemetry.rs", "src/http/service_tests.rs"]),
+    ("rust_embed", &["src/http/page.rs"]),
+    ("mime_guess", &["src/http/page.rs"]),
     ("avt", &["actors/src/screen/"]),
     ("actix", &["actors/src/"]),
 ];

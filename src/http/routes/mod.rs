@@ -4,11 +4,13 @@ pub mod cast;
 pub mod health;
 pub mod lines;
 pub mod openapi;
+pub(crate) mod page;
 pub mod recordings;
 pub mod runs;
 pub mod screen;
 pub mod session;
 pub mod stream;
+pub mod telemetry;
 pub mod terminal;
 mod terminal_page;
 pub mod tokens;
@@ -30,6 +32,7 @@ pub(crate) fn api_endpoints() -> Vec<Endpoint> {
         screen::endpoints(),
         session::endpoints(),
         stream::endpoints(),
+        telemetry::endpoints(),
         terminal::endpoints(),
         tokens::endpoints(),
         trace::endpoints(),

@@ -14,8 +14,8 @@ use crate::http::endpoint::Endpoint;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Query;
 use crate::http::routes::{
-    BASE_PATH, cast, health, lines, recordings, runs, screen, session, stream, terminal, tokens,
-    trace,
+    BASE_PATH, cast, health, lines, recordings, runs, screen, session, stream, telemetry, terminal,
+    tokens, trace,
 };
 use crate::http::schema;
 
@@ -50,6 +50,7 @@ use crate::http::schema;
         stream::stream_run,
         stream::stream_node,
         stream::get_events,
+        telemetry::count_events,
         terminal::get_chunks,
         terminal::resize_terminal,
         terminal::add_marker,

@@ -167,9 +167,17 @@ pub struct Source {
 enum State {
     First,
     Begin(Box<RunView>),
-    Snapshot { snapshot: Box<Snapshot>, live_at: Seq },
+    Snapshot { snapshot: Box<Snapshot>, at: SnapshotAt },
     Follow(Box<Following>),
     Ended,
+}
+
+/// Where a run stood when its snapshot was asked for.
+#[derive(Clone, Copy)]
+struct SnapshotAt {
+    live_at: Seq,
+    /// The run was told as of this entry.
+    run_told: Seq,
 }
 
 struct Following {
@@ -222,7 +230,7 @@ impl Source {
                 Ok(Some(Part::Run(Box::new(view))))
             }
             State::Begin(view) => self.begin(&view).await,
-            State::Snapshot { snapshot, live_at } => Ok(self.show(snapshot, live_at).await?),
+            State::Snapshot { snapshot, at } => Ok(self.show(snapshot, at).await?),
             State::Follow(following) => self.follow(following).await,
             State::Ended => Ok(None),
         }
@@ -251,7 +259,8 @@ impl Source {
                 // They are taken from the end of the lists.
                 snapshot.terminals.reverse();
                 snapshot.pipe_chunks.reverse();
-                return self.show(Box::new(snapshot), live_at).await;
+                let at = SnapshotAt { live_at, run_told: view.last_seq };
+                return self.show(Box::new(snapshot), at).await;
             }
         };
         self.watch(cursor, live_at).await?;
@@ -263,17 +272,23 @@ impl Source {
     async fn show(
         &mut self,
         mut snapshot: Box<Snapshot>,
-        live_at: Seq,
+        at: SnapshotAt,
     ) -> Result<Option<Part>, Passing> {
         let part = if let Some(terminal) = snapshot.terminals.pop() {
             Part::Snapshot(snapshot.seq, Box::new(terminal))
         } else if let Some(item) = snapshot.pipe_chunks.pop() {
             Part::SnapshotChunk(Arc::new(Frame::of_item(&self.run.run, &item)))
+        } else if at.run_told < snapshot.seq {
+            // What happened to the run until the snapshot was taken does not come as events.
+            let view = self.view().await?;
+            let at = SnapshotAt { run_told: view.last_seq.max(snapshot.seq), ..at };
+            self.state = State::Snapshot { snapshot, at };
+            return Ok(Some(Part::Run(Box::new(view))));
         } else {
-            self.watch(snapshot.seq, live_at).await?;
+            self.watch(snapshot.seq, at.live_at).await?;
             return Ok(Some(Part::Cursor(snapshot.seq)));
         };
-        self.state = State::Snapshot { snapshot, live_at };
+        self.state = State::Snapshot { snapshot, at };
         Ok(Some(part))
     }
 
