@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use runcast_actors::entry::Entry;
-use runcast_actors::ids::{Epoch, RunKey, Seq};
-use runcast_actors::ports::{LogError, OwnerCommand, Replica as _, ReplicaHealth, RunReader as _};
+use runcast_actors::ids::{Epoch, RunKey, Seq, StreamKey, StreamName};
+use runcast_actors::ports::{
+    LogError, OwnerCommand, Replica as _, ReplicaHealth, ReplicaScreens, RunReader as _,
+};
 use runcast_actors::testing::log_memory::{chunk_entry, run_key};
 use runcast_actors::testing::replica_conformance::{batch, chunks};
 
@@ -13,6 +15,11 @@ use super::server::{OWNER, Server, wait_for};
 
 fn large(number: u32) -> std::sync::Arc<Entry> {
     chunk_entry(Seq(u64::from(number)), u64::from(number) - 1, 30_000)
+}
+
+fn screens(len: usize) -> ReplicaScreens {
+    let stream = StreamKey { node_ref: "n".parse().expect("a name"), stream: StreamName::Pty };
+    ReplicaScreens { seq: Seq(1), streams: vec![(stream, vec![b'x'; len].into())] }
 }
 
 /// Appends large chunks until the server refuses; gives the last that it took.
@@ -46,6 +53,8 @@ async fn a_full_server_is_trimmed_and_goes_on() {
     owner.fence(&run_key("new"), OWNER).await.expect("and another run");
     owner.trim(&run_key("new"), Seq(5)).await.expect("of which nothing was replicated");
     owner.expire(&run_key("new"), Duration::from_secs(1)).await.expect("or let one go");
+    let refused = owner.put_screens(&run, epoch, Seq::START, screens(1024 * 1024)).await;
+    assert!(matches!(refused, Err(LogError::Unavailable(_))), "{refused:?}");
     let through = Seq(u64::from(first - 5));
     owner.trim(&run, through).await.expect("trimmed");
     let page = owner.read(&run, Seq::START, usize::MAX).await.expect("read");
@@ -93,11 +102,7 @@ async fn commands_are_bounded_and_every_key_has_a_life_time() {
     owner.fence(&run, OWNER).await.expect("fenced");
     owner.append(&run, OWNER, batch(Seq(0), chunks(0, 1..=5))).await.expect("appended");
     owner.trim(&run, Seq(9)).await.expect("trimmed");
-    let stream = match &chunks(0, 1..=1)[0].body {
-        runcast_actors::entry::Body::Terminal(chunk) => chunk.stream_key(),
-        other => panic!("{other:?}"),
-    };
-    owner.put_screens(&run, OWNER, vec![(stream, "x".into())]).await.expect("put");
+    owner.put_screens(&run, OWNER, Seq::START, screens(1)).await.expect("put");
     for _ in 0..super::super::inbox::MAX_COMMANDS {
         owner.send(&run, OwnerCommand::Cancel).await.expect("left");
     }
