@@ -11,7 +11,7 @@ demo: ## Build, serve on loopback, run examples/demo.yaml and follow it (CI=1: e
 	@scripts/demo.sh
 
 test: ## Run every test
-	@scripts/setup.sh build test
+	@scripts/setup.sh build test servers
 	@scripts/test.sh
 
 check: ## Format, lints, documentation, licences and advisories of dependencies
@@ -30,5 +30,5 @@ bench: ## Measure throughput, latency, memory and recovery (ROUNDS=3, FULL=1)
 	@scripts/bench.sh
 
 soak: ## The tests of faults in their long form: a hundred kills, gigabytes for nobody
-	@scripts/setup.sh build test
+	@scripts/setup.sh build test servers
 	@RUNCAST_SOAK=1 RUNCAST_TEST_MINUTES=120 scripts/test.sh --test it -- faults archive_ cold:: --nocapture
