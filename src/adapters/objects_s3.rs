@@ -142,7 +142,8 @@ impl S3Objects {
 
     async fn put_one(&self, key: &ObjectKey, body: Bytes) -> Result<(), ObjectError> {
         let request = self.inner.client.put_object().bucket(&self.inner.bucket);
-        let put = request.key(self.name(key)).body(ByteStream::from(body)).send();
+        // The largest of the SDK's futures: where it is awaited there is no room for it.
+        let put = Box::pin(request.key(self.name(key)).body(ByteStream::from(body)).send());
         self.limited(async {
             put.await.map(drop).map_err(|error| self.inner.failures.of_object(key, &error))
         })
@@ -203,7 +204,7 @@ impl S3Objects {
 
     /// Pages of objects whose key begins with `prefix`.
     fn pages(&self, prefix: &str) -> Pages {
-        Pages { prefix: format!("{}{prefix}", self.inner.prefix), next: Some(None) }
+        Pages { prefix: format!("{}{prefix}", self.inner.prefix), token: None, is_ended: false }
     }
 
     /// Deletes at most a page of objects, by their names in the bucket.
@@ -250,8 +251,9 @@ impl S3Objects {
 /// Where a listing goes on.
 struct Pages {
     prefix: String,
-    /// None after the last page; else the token of the next one, which the first has not.
-    next: Option<Option<String>>,
+    /// Where the next page begins; none before the first.
+    token: Option<String>,
+    is_ended: bool,
 }
 
 impl Pages {
@@ -260,14 +262,17 @@ impl Pages {
         &mut self,
         store: &S3Objects,
     ) -> Result<Option<Vec<aws_sdk_s3::types::Object>>, ObjectError> {
-        let Some(token) = self.next.take() else { return Ok(None) };
+        if self.is_ended {
+            return Ok(None);
+        }
         let request = store.inner.client.list_objects_v2().bucket(&store.inner.bucket);
-        let request = request.prefix(&self.prefix).set_continuation_token(token);
+        let request = request.prefix(&self.prefix).set_continuation_token(self.token.take());
         let listed = store.limited(async {
             request.send().await.map_err(|error| store.inner.failures.of_bucket(&error))
         });
         let mut page = listed.await?;
-        self.next = page.next_continuation_token.take().map(Some);
+        self.token = page.next_continuation_token.take();
+        self.is_ended = self.token.is_none();
         Ok(Some(page.contents.unwrap_or_default()))
     }
 }

@@ -13,12 +13,8 @@ pub(crate) use seaweedfs::{BUCKET, SeaweedFs};
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rand::RngExt as _;
-
-/// How long a server may take until it answers on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// Ports that nobody listens on, below those that the system gives to connections.
 fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
@@ -43,4 +39,27 @@ fn program(name: &str, folders: &[PathBuf]) -> PathBuf {
 /// The root of the repository.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[tokio::test]
+async fn a_server_stops_comes_back_and_leaves_nothing() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    let mut server = redis::Redis::start().await;
+    let (address, folder) = (server.url().replace("redis://", ""), server.folder().to_owned());
+    for _ in 0..2 {
+        let mut client = TcpStream::connect(&address).await.expect("it listens");
+        client.write_all(b"PING\r\n").await.expect("it reads");
+        let mut answer = [0; 7];
+        client.read_exact(&mut answer).await.expect("it answers");
+        assert_eq!(&answer, b"+PONG\r\n");
+        server.stop().await;
+        assert!(TcpStream::connect(&address).await.is_err(), "nobody listens any more");
+        assert!(folder.exists(), "what it had stays");
+        server.restart().await;
+    }
+    drop(server);
+    assert!(TcpStream::connect(&address).await.is_err(), "nobody listens any more");
+    assert!(!folder.exists());
 }

@@ -9,8 +9,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::process::{ServerProcess, folder};
-use super::{START_LIMIT, free_ports, program};
-use crate::support::deadline::wait_for;
+use super::{free_ports, program};
 
 /// Its user and password.
 const USER: &str = "runcast";
@@ -75,10 +74,7 @@ impl Postgres {
             options.max_connections(1).sqlx_logging(false).acquire_timeout(Duration::from_secs(1));
             Database::connect(options).await.ok()
         };
-        let ready = wait_for("PostgreSQL answers", START_LIMIT, answers);
-        let Ok(_connection) = tokio::time::timeout(START_LIMIT / 2, ready).await else {
-            panic!("PostgreSQL does not start: {}", process.log());
-        };
+        process.wait_ready("PostgreSQL", answers).await;
         self.process = Some(process);
     }
 

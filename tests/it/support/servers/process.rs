@@ -9,6 +9,8 @@ use tempfile::TempDir;
 
 use super::super::deadline::wait_for;
 
+/// How long a server may take until it answers on a busy machine.
+const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long a server may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// Bytes of its log that a failed start shows.
@@ -63,8 +65,15 @@ impl ServerProcess {
             .await;
     }
 
+    /// Waits until the server answers; panics with its log if it does not.
+    pub(super) async fn wait_ready<T>(&self, name: &str, answer: impl AsyncFnMut() -> Option<T>) {
+        let answers = wait_for(name, 2 * START_LIMIT, answer);
+        let is_ready = tokio::time::timeout(START_LIMIT, answers).await.is_ok();
+        assert!(is_ready, "{name} does not start: {}", self.log());
+    }
+
     /// The end of its log.
-    pub(super) fn log(&self) -> String {
+    fn log(&self) -> String {
         let log = std::fs::read(self.folder.join("server.log")).unwrap_or_default();
         String::from_utf8_lossy(&log[log.len().saturating_sub(SHOWN_LOG_BYTES)..]).into_owned()
     }

@@ -1,12 +1,11 @@
 //! Redis, keeping everything in memory.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::net::TcpStream;
 
 use super::process::{ServerProcess, folder};
-use super::{START_LIMIT, free_ports, program};
-use crate::support::deadline::wait_for;
+use super::{free_ports, program};
 
 /// A server of Redis.
 pub(crate) struct Redis {
@@ -32,16 +31,18 @@ impl Redis {
         command.extend(options.split(' ').map(str::to_owned));
         let process = ServerProcess::start(&self.folder, "KILL", &command);
         let answers = async || TcpStream::connect(("127.0.0.1", self.port)).await.ok();
-        let ready = wait_for("Redis answers", START_LIMIT, answers);
-        let Ok(_connection) = tokio::time::timeout(START_LIMIT / 2, ready).await else {
-            panic!("Redis does not start: {}", process.log());
-        };
+        process.wait_ready("Redis", answers).await;
         self.process = Some(process);
     }
 
     /// Stops it at once; what it had is gone.
     pub(crate) async fn stop(&mut self) {
         self.process.take().expect("it runs").stop("KILL").await;
+    }
+
+    /// Where its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Its address.

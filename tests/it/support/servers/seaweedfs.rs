@@ -11,8 +11,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::process::{ServerProcess, folder};
-use super::{START_LIMIT, free_ports, program, root};
-use crate::support::deadline::wait_for;
+use super::{free_ports, program, root};
 
 /// The bucket of all tests; each has a prefix of its own.
 pub(crate) const BUCKET: &str = "recordings";
@@ -69,12 +68,10 @@ impl SeaweedFs {
         let process = ServerProcess::start(&self.folder, "KILL", &command);
         // Its first answers after the start are failures.
         let client = self.client();
-        let ready = wait_for("SeaweedFS takes an object", START_LIMIT, async || {
+        let answers = async || {
             tokio::time::timeout(ASK_LIMIT, takes_an_object(&client)).await.ok().filter(|did| *did)
-        });
-        if tokio::time::timeout(START_LIMIT - Duration::from_secs(1), ready).await.is_err() {
-            panic!("SeaweedFS does not start: {}", process.log());
-        }
+        };
+        process.wait_ready("SeaweedFS", answers).await;
         self.process = Some(process);
     }
 
