@@ -3,14 +3,17 @@
 
 use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+
 use crate::archive_faults::replay;
 use crate::support::api::{Api, RUN_LIMIT};
 use crate::support::archive::{ARCHIVES_AT_ONCE, assert_finalised, wait_final};
 use crate::support::collect::Collected;
 use crate::support::deadline::wait_for;
-use crate::support::programs::{pipe, pty, run_of, ticking};
-use crate::support::servers::{Postgres, SeaweedFs};
-use crate::support::service::Service;
+use crate::support::programs::{cat_raw, pipe, pty, run_of, ticking};
+use crate::support::servers::{BUCKET, Postgres, SeaweedFs};
+use crate::support::service::{Keeping, Service};
 use crate::support::sse::SseClient;
 
 /// Lines of the run, ten in 20 milliseconds.
@@ -134,4 +137,41 @@ async fn an_object_store_that_is_away_at_the_start_is_used_once_it_is_there() {
     wait_state(&api, "archive", 200, "up").await;
     let rows = wait_final(&api, &run, 1, RUN_LIMIT).await;
     assert_eq!(rows[0]["state"], "complete", "{rows:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p6_an_upload_that_a_kill_has_cut_off_is_made_anew_and_nothing_is_left() {
+    let folder = tempfile::tempdir().expect("a directory");
+    // What cannot be compressed makes the recording as long as the output, which is several parts.
+    let mut noise = vec![0; 16 << 20];
+    StdRng::seed_from_u64(5).fill_bytes(&mut noise);
+    let file = folder.path().join("noise");
+    std::fs::write(&file, &noise).expect("a file");
+    let mut service = Service::builder()
+        .keeping(Keeping::Remote)
+        .env("RUNCAST_FAIL_POINT", "archive.compacting:24")
+        .start()
+        .await;
+    let run = service.api().submit(&run_of([pty("a", &cat_raw(&file))])).await;
+    let status = service.wait_exit(RUN_LIMIT).await;
+    assert!(!status.success(), "{status:?}");
+    let prefix = service.variable("RUNCAST__ARCHIVE__S3__PREFIX").expect("a prefix").to_owned();
+    let client = SeaweedFs::shared().await.client();
+    let uploads = async || {
+        let listed = client.list_multipart_uploads().bucket(BUCKET).prefix(&prefix).send().await;
+        listed.expect("uploads are listed").uploads().len()
+    };
+    assert_eq!(uploads().await, 1, "it was cut off in the middle of an upload");
+
+    service.forget_env("RUNCAST_FAIL_POINT");
+    service.restart().await;
+    let api = service.api();
+    let rows = wait_final(&api, &run, 1, RUN_LIMIT).await;
+    let row = &rows[0];
+    assert_eq!((&row["state"], &row["byteCount"]), (&"complete".into(), &noise.len().into()));
+    assert_eq!(uploads().await, 0, "what was left is aborted");
+    service.wait_log_empty().await;
+    let path = format!("/runs/{run}/terminal/a/cast?format=raw");
+    let body = api.get(&path).await.expect(200).body;
+    assert!(body == noise, "{} bytes", body.len());
 }
