@@ -46,6 +46,8 @@ const READ_AGAIN_AFTER: Duration = Duration::from_millis(200);
 const MAX_OBJECT_BYTES: u64 = 1 << 53;
 /// An upload or probe that is older was left by a dead process.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// The folder of everything that is uploaded in parts: a bucket may hold more than ours.
+const RECORDINGS_FOLDER: &str = "recordings/";
 /// The folder of what health checks write.
 const PROBE_FOLDER: &str = "probe/";
 
@@ -104,7 +106,7 @@ impl S3Objects {
 
     /// Forgets uploads and probes that began before `before` and were left by dead processes.
     pub async fn remove_abandoned(&self, before: SystemTime) -> Result<(), ObjectError> {
-        self.abort_uploads("", Some(before)).await?;
+        self.abort_uploads(RECORDINGS_FOLDER, Some(before)).await?;
         let mut pages = self.pages(PROBE_FOLDER);
         while let Some(page) = pages.next(self).await? {
             let is_old = |object: &&aws_sdk_s3::types::Object| {

@@ -150,8 +150,11 @@ async fn what_is_given_up_or_left_by_the_dead_is_no_object_and_no_upload() {
     let yesterday = SystemTime::now() - Duration::from_secs(24 * 60 * 60);
     store.remove_abandoned(yesterday).await.expect("looked");
     assert_eq!(uploads(&client, &prefix).await.len(), 2, "its process may live");
+    let foreign = format!("{prefix}backups/of-others");
+    let begun = client.create_multipart_upload().bucket(BUCKET).key(&foreign).send().await;
+    begun.expect("begun");
     store.remove_abandoned(SystemTime::now() + Duration::from_secs(60)).await.expect("looked");
-    assert!(uploads(&client, &prefix).await.is_empty());
+    assert_eq!(uploads(&client, &prefix).await, [foreign], "what is not ours stays");
     assert_eq!(store.length(&key("same")).await, Ok(PART_BYTES as u64 + 1));
 }
 
