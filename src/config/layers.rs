@@ -16,9 +16,19 @@ use super::problems::{ConfigError, Problem, Rules};
 use super::{Role, Settings};
 
 const ENV_PREFIX: &str = "RUNCAST__";
-/// Customary variables and the key each stands for; our own variable of that key wins.
-const CUSTOMARY_ENV: [(&str, &str); 2] =
-    [("DATABASE_URL", "database.url"), ("REDIS_URL", "redis.url")];
+/// Customary variables and the key each stands for, a later one before an earlier one of the same key; our
+/// own variable of that key wins.
+const CUSTOMARY_ENV: [(&str, &str); 9] = [
+    ("DATABASE_URL", "database.url"),
+    ("REDIS_URL", "redis.url"),
+    ("AWS_ENDPOINT_URL", "archive.s3.endpoint"),
+    ("AWS_ENDPOINT_URL_S3", "archive.s3.endpoint"),
+    ("AWS_DEFAULT_REGION", "archive.s3.region"),
+    ("AWS_REGION", "archive.s3.region"),
+    ("AWS_ACCESS_KEY_ID", "archive.s3.access_key_id"),
+    ("AWS_SECRET_ACCESS_KEY", "archive.s3.secret_access_key"),
+    ("AWS_SESSION_TOKEN", "archive.s3.session_token"),
+];
 const DEFAULT_SOURCE: &str = "the built-in defaults";
 const ENV_SOURCE: &str = "the environment";
 const MAX_FILE_BYTES: u64 = 1024 * 1024;

@@ -1,10 +1,12 @@
 //! The configuration: one struct a concern, all checked before anything starts.
 //!
 //! A value comes from the first of: a flag of the command line, the environment
-//! (`RUNCAST__SECTION__KEY`, then the customary `DATABASE_URL` and `REDIS_URL`), the file, the built-in default.
+//! (`RUNCAST__SECTION__KEY`, then the customary `DATABASE_URL`, `REDIS_URL` and `AWS_*`), the file, the
+//! built-in default.
 //! `config.toml` at the root of the repository documents every key and holds exactly the defaults.
 
 mod archive;
+mod archive_s3;
 mod auth;
 mod capture;
 mod database;
@@ -27,6 +29,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use archive::{ArchiveBackend, ArchiveSettings};
+pub use archive_s3::S3Settings;
 pub use auth::{AuthMode, AuthSettings, AuthToken};
 pub use capture::CaptureSettings;
 pub use database::{DatabaseSettings, DatabaseUrl};

@@ -37,6 +37,16 @@ fn the_documented_file_names_every_key() {
     settings.database.url = Some(serde_json::from_str("\"x\"").expect("a text"));
     settings.redis.url = Some(serde_json::from_str("\"x\"").expect("a text"));
     settings.archive.directory = Some("x".into());
+    settings.archive.s3 = S3Settings {
+        bucket: Some("x".to_owned()),
+        endpoint: Some("x".to_owned()),
+        region: Some("x".to_owned()),
+        force_path_style: true,
+        prefix: Some("x".to_owned()),
+        access_key_id: Some("x".to_owned()),
+        secret_access_key: Some(Secret::from("x".to_owned())),
+        session_token: Some(Secret::from("x".to_owned())),
+    };
     settings.auth.signing_key = Some(Secret::from("x".to_owned()));
     let text = include_str!("../../config.toml");
     for line in settings.to_toml().lines().filter(|line| line.contains(" = ")) {
@@ -69,7 +79,6 @@ fn each_rule_names_its_key_and_what_is_allowed() {
         ("[log]\nmax_bytes_per_run = 0".into(), "log.max_bytes_per_run", "1048576 to"),
         ("[log]\ntail_bytes = 5".into(), "log.tail_bytes", "1048576 to"),
         ("[log]\nmin_free_bytes = 5".into(), "log.min_free_bytes", "1048576 to"),
-        ("[archive]\nbackend = \"s3\"".into(), "archive.backend", "not built in this version"),
         ("[archive]\nbackend = \"tape\"".into(), "archive.backend", "directory, s3"),
         ("[archive]\nsegment_bytes = 65535".into(), "archive.segment_bytes", "65536 to 268435456"),
         ("[archive]\nflush_interval_ms = 99".into(), "archive.flush_interval_ms", "100 to 600000"),
@@ -80,7 +89,6 @@ fn each_rule_names_its_key_and_what_is_allowed() {
             "archive.segment_bytes",
             "at most 2097151 (log.max_bytes_per_run / 4)",
         ),
-        ("[archive.s3]\nbucket = \"x\"".into(), "archive.s3", "segment_bytes"),
         ("[retention]\nhot_min_secs = 2592001".into(), "retention.hot_min_secs", "0 to 2592000"),
         ("[retention]\nrecordings_days = 36501".into(), "retention.recordings_days", "0 to 36500"),
         ("[retention]\nhot_ttl_secs = 2592001".into(), "retention.hot_ttl_secs", "0 to 2592000"),
@@ -159,7 +167,36 @@ fn each_rule_names_its_key_and_what_is_allowed() {
         ("[log]\nsinc_ms = 1".into(), "log.sinc_ms", "sync_ms"),
         ("[runners.docker]\nimage = \"x\"".into(), "runners.docker", "local"),
     ];
-    for (text, key, allowed) in cases.into_iter().chain(redis_mistakes()) {
+    assert_told(cases.into_iter().chain(redis_mistakes()).collect());
+}
+
+#[test]
+fn each_rule_of_s3_names_its_key_and_what_is_allowed() {
+    let s3 = |rest: &str| format!("[archive]\nbackend = \"s3\"\n[archive.s3]\n{rest}");
+    assert_told(vec![
+        ("[archive]\nbackend = \"s3\"".into(), "archive.backend", "with archive.s3.bucket"),
+        (s3("bucket = \"a b\""), "archive.s3.bucket", "3 to 255 characters"),
+        (s3("bucket = \"abc\"\nendpoint = \"db:9000\""), "archive.s3.endpoint", "https://"),
+        (s3("bucket = \"abc\"\nendpoint = \"http://a/b\""), "archive.s3.endpoint", "https://"),
+        (s3("bucket = \"abc\"\nprefix = \"a//b\""), "archive.s3.prefix", "joined by /"),
+        (s3("bucket = \"abc\"\nregion = \"\""), "archive.s3.region", "such as"),
+        (
+            s3("bucket = \"abc\"\naccess_key_id = \"a\""),
+            "archive.s3.access_key_id",
+            "both or neither",
+        ),
+        (
+            s3("bucket = \"abc\"\nsession_token = \"a\""),
+            "archive.s3.session_token",
+            "with access_key_id",
+        ),
+        ("[archive.s3]\nbuckets = \"x\"".into(), "archive.s3.buckets", "bucket"),
+    ]);
+}
+
+/// Panics unless each text has one problem, of this key, that tells what is allowed.
+fn assert_told(cases: Vec<(String, &str, &str)>) {
+    for (text, key, allowed) in cases {
         let error = load_text(&text).expect_err(&text);
         let problem = error.problems.iter().find(|problem| problem.key == key);
         let problem = problem.unwrap_or_else(|| panic!("{text}: no {key} in {error}"));
@@ -248,6 +285,37 @@ fn the_archive_is_in_the_data_directory_unless_it_is_elsewhere() {
 }
 
 #[test]
+fn the_customary_variables_of_s3_count_less_than_our_own_and_more_than_the_file() {
+    let (_folder, mut sources) = file(
+        "[archive]\nbackend = \"s3\"\n[archive.s3]\nbucket = \"abc\"\nregion = \"file\"\nprefix = \"a/b\"\n",
+    );
+    sources.env = env(&[
+        ("AWS_DEFAULT_REGION", "default"),
+        ("AWS_REGION", "customary"),
+        ("AWS_ENDPOINT_URL", "http://general"),
+        ("AWS_ENDPOINT_URL_S3", "http://of-s3:9000"),
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_SESSION_TOKEN", "session"),
+        ("RUNCAST__ARCHIVE__S3__FORCE_PATH_STYLE", "true"),
+    ]);
+    let s3 = Settings::load(&sources).expect("valid").archive.s3;
+    assert_eq!(s3.region.as_deref(), Some("customary"));
+    assert_eq!(s3.endpoint.as_deref(), Some("http://of-s3:9000"));
+    assert_eq!(s3.access_key_id.as_deref(), Some("key"));
+    assert_eq!(s3.secret_access_key.as_ref().map(Secret::expose), Some("secret"));
+    assert_eq!(s3.session_token.as_ref().map(Secret::expose), Some("session"));
+    assert!(s3.force_path_style);
+    assert_eq!(s3.key_prefix(), "a/b/");
+    sources.env.extend(env(&[("RUNCAST__ARCHIVE__S3__REGION", "own")]));
+    let s3 = Settings::load(&sources).expect("valid").archive.s3;
+    assert_eq!(s3.region.as_deref(), Some("own"));
+    // Who keeps recordings in a directory may have half a key in the environment.
+    let env = env(&[("AWS_ACCESS_KEY_ID", "key")]);
+    Settings::load(&Sources { env, ..Sources::default() }).expect("valid");
+}
+
+#[test]
 fn segments_may_be_as_large_as_a_quarter_of_the_log_of_a_run() {
     let text = "[archive]\nsegment_bytes = 262144\n[log]\nmax_bytes_per_run = 1048576";
     let settings = load_text(text).expect("exactly a quarter");
@@ -268,12 +336,13 @@ fn secrets_are_not_printed() {
     let text = format!(
         "[auth]\nmode = \"token\"\nsigning_key = \"{}\"\n[database]\nurl = \"postgres://a:hunter2@h/d\"\n\
          [redis]\nurl = \"rediss://:hunter3@h:7000/2\"\n\
+         [archive.s3]\naccess_key_id = \"a\"\nsecret_access_key = \"shh1\"\nsession_token = \"shh2\"\n\
          [[auth.tokens]]\nsha256 = \"{SHA}\"\ntenant = \"*\"\nscopes = [\"admin\"]\n",
         "k".repeat(32)
     );
     let settings = load_text(&text).expect("valid");
     let printed = format!("{}{settings:?}", settings.to_toml());
-    for secret in [SHA, "kkkkkkkk", "hunter2", "hunter3"] {
+    for secret in [SHA, "kkkkkkkk", "hunter2", "hunter3", "shh1", "shh2"] {
         assert!(!printed.contains(secret), "{printed}");
     }
     assert!(settings.to_toml().contains("signing_key = \"***\""), "{}", settings.to_toml());

@@ -11,13 +11,19 @@ use tokio::io::AsyncReadExt as _;
 use crate::support::api::Api;
 use crate::support::collect::{Chunk, Collected, StreamBytes, sha256_hex};
 use crate::support::programs::{as_terminal_passes, cat_raw, log_lines, perl, pipe, pty, run_of};
-use crate::support::service::{Keeping, Service, hot_and_cold};
+use crate::support::service::{Keeping, Service, hot_and_cold, remote};
 
 hot_and_cold!(
     all_byte_values_and_all_pairs_of_them,
     utf8_that_is_split_at_every_offset,
     a_flood_of_log_lines,
     a_million_empty_lines,
+    pipes_keep_both_streams_apart,
+    programs_that_draw,
+);
+remote!(
+    all_byte_values_and_all_pairs_of_them,
+    a_flood_of_log_lines,
     pipes_keep_both_streams_apart,
     programs_that_draw,
 );
@@ -133,7 +139,7 @@ async fn utf8_that_is_split_at_every_offset(keeping: Keeping) {
 fn size_of_flood(keeping: Keeping) -> usize {
     match keeping {
         Keeping::Hot => 200_000_000,
-        Keeping::Cold => 10_000_000,
+        Keeping::Cold | Keeping::Remote => 10_000_000,
     }
 }
 

@@ -13,7 +13,9 @@ use tempfile::TempDir;
 use crate::support::api::Api;
 use crate::support::deadline::wait_for;
 use crate::support::programs::{after, cat_raw, log_lines, perl, pipe, pty, run_of, wait_for_file};
-use crate::support::service::Service;
+use crate::support::service::{Keeping, Service, remote};
+
+remote!(downloads_are_exact, every_stream_is_verified);
 
 /// How long a command of these tests may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -83,12 +85,17 @@ fn odd_bytes() -> Vec<u8> {
 
 #[tokio::test]
 async fn a_download_has_the_exact_bytes_the_lines_or_a_cast() {
+    downloads_are_exact(Keeping::Hot).await;
+}
+
+async fn downloads_are_exact(keeping: Keeping) {
     let folder = TempDir::new().expect("a directory");
     let bytes_file = folder.path().join("bytes");
     let bytes = odd_bytes();
     std::fs::write(&bytes_file, &bytes).expect("a file");
-    let service = Service::start().await;
+    let service = Service::keeping(keeping).await;
     let run = ended_run(&service.api(), &bytes_file).await;
+    service.wait_log_empty().await;
 
     let raw = download(&service, &run, "bytes", "format=raw").await;
     assert_eq!((raw.status, raw.body == bytes), (200, true), "{} bytes", raw.body.len());
@@ -351,10 +358,14 @@ async fn replay_gives_the_terminal_back_as_it_was() {
 
 #[tokio::test]
 async fn verify_compares_every_stream_of_a_run() {
+    every_stream_is_verified(Keeping::Hot).await;
+}
+
+async fn every_stream_is_verified(keeping: Keeping) {
     let folder = TempDir::new().expect("a directory");
     let bytes_file = folder.path().join("bytes");
     std::fs::write(&bytes_file, odd_bytes()).expect("a file");
-    let service = Service::start().await;
+    let service = Service::keeping(keeping).await;
     let run = ended_run(&service.api(), &bytes_file).await;
     let output = runcast(&service, folder.path(), &["verify", &run]).await;
     let told = String::from_utf8_lossy(succeeded(&output)).into_owned();

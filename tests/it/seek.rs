@@ -4,14 +4,19 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use runcast_actors::entry::TerminalSize;
+use runcast_actors::ports::ObjectKey;
 use runcast_actors::screen::{LineCollector, VirtualTerminal};
 use serde_json::{Value, json};
 
 use crate::support::api::{Api, RUN_LIMIT, node_of};
+use crate::support::archive::objects_of;
 use crate::support::deadline::wait_for;
 use crate::support::programs::{cat_raw, log_lines, pipe, pty, run_of, wait_for_file};
-use crate::support::service::Service;
+use crate::support::service::{Keeping, Service, remote};
+
+remote!(p5_any_moment_is_there);
 
 fn size_of(data: &Value) -> TerminalSize {
     let side = |name: &str| u16::try_from(data[name].as_u64().expect(name)).expect("a side");
@@ -180,7 +185,11 @@ async fn check_all(api: &Api, run: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p5_any_moment_of_a_stream_is_there_live_ended_and_after_a_restart() {
-    let mut service = Service::start().await;
+    p5_any_moment_is_there(Keeping::Hot).await;
+}
+
+async fn p5_any_moment_is_there(keeping: Keeping) {
+    let mut service = Service::keeping(keeping).await;
     let directory = tempfile::tempdir().expect("a directory");
     let (text, gate) = (directory.path().join("text"), directory.path().join("gate"));
     std::fs::write(&text, log_lines(2_500_000, 11)).expect("a file");
@@ -230,13 +239,15 @@ async fn p5_any_moment_of_a_stream_is_there_live_ended_and_after_a_restart() {
 
     let file =
         recording["fileUrl"].as_str().expect("a file").replace("recording.cast", "keyframes.json");
-    let stored = service.data_dir().join("archive").join(file);
-    wait_for("the keyframes are stored", RUN_LIMIT, async || stored.exists().then_some(())).await;
+    let (stored, objects) = (ObjectKey::stored(&file).expect("a key"), objects_of(&service).await);
+    wait_for("the keyframes are stored", RUN_LIMIT, async || objects.length(&stored).await.ok())
+        .await;
     service.stop().await;
     service.restart().await;
     let before = check_all(&service.api(), &run).await;
     service.stop().await;
-    std::fs::write(&stored, "no keyframes").expect("it is damaged");
+    let damaged = Bytes::from_static(b"no keyframes");
+    objects.put(&stored, damaged).await.expect("it is damaged");
     service.restart().await;
     assert_eq!(check_damaged(&service.api(), &run).await, before);
 }

@@ -11,6 +11,7 @@ const VENDORS: &[&str] = &[
     "redis",
     "deadpool_redis",
     "aws_sdk_s3",
+    "aws_config",
     "actix_web",
     "actix_web_lab",
     "actix_http",
@@ -34,6 +35,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sea_orm", &["src/adapters/store_sql", "src/entities/"]),
     ("sea_orm_migration", &["migrations/"]),
     ("deadpool_redis", &["src/adapters/replica_redis"]),
+    ("aws_sdk_s3", &["src/adapters/objects_s3"]),
+    ("aws_config", &["src/adapters/objects_s3"]),
     ("pty_process", &["src/adapters/runner_pty.rs"]),
     ("libc", &["src/adapters/process_"]),
     ("actix_web_lab", &["src/http/sse.rs"]),
@@ -279,7 +282,8 @@ fn config_toml_documents_every_key_with_its_default() {
         .map(|(key, _)| key.trim())
         .collect();
     let optional = ["public_url", "name", "tls_cert", "tls_key", "url", "directory", "signing_key"];
-    for key in optional {
+    let of_s3 = ["bucket", "endpoint", "region", "prefix", "access_key_id", "secret_access_key"];
+    for key in optional.into_iter().chain(of_s3) {
         assert!(commented.contains(key), "config.toml tells of `{key}`");
     }
 }

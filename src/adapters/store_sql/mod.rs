@@ -1,11 +1,14 @@
 //! The rows of runs in SQLite or PostgreSQL, with the same statements for both.
 //!
 //! SQLite has one writer: its statements go through a pool of one connection, so that writers queue here and
-//! not at the lock of the file; reads have their own connections and go on beside it. Every call ends within
-//! the statement timeout; one that is given up is rolled back.
+//! not at the lock of the file; reads have their own connections and go on beside it. PostgreSQL has one pool.
+//! Every call ends within the statement timeout; one that is given up is rolled back. Connections live in the
+//! runtime in which the store was connected, whoever calls.
 
 mod error;
 mod lease;
+mod migrate;
+mod options;
 mod purge;
 mod query;
 mod record;
@@ -15,7 +18,6 @@ mod rows_of_archive;
 mod segments;
 mod submit;
 
-use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,19 +29,18 @@ use runcast_actors::ports::{
     RecordBatch, Recording, RecordingStore, RunList, RunQuery, RunStore, Segment, StoreError,
     StoredRun, Submission, Submitted, TraceQuery,
 };
-use runcast_migrations::{MigrationStatus, Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, IsolationLevel, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
-    Value,
+    ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, IsolationLevel,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
+use tokio::runtime::Handle;
 
 use self::error::{store_error, timed_out};
+use self::options::{create_folder, options};
+use super::client_runtime::within;
 
-/// How long a migration may take: it may rewrite large tables.
-const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
-/// How long SQLite waits for the lock of another process.
-const MAX_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub use self::migrate::MigrationState;
+
 /// Rows of one INSERT or one list of keys: far below the 32,766 parameters of SQLite.
 const ROWS_PER_STATEMENT: usize = 500;
 
@@ -56,25 +57,17 @@ pub struct SqlStoreSettings {
     pub statement_timeout: Duration,
 }
 
-/// A step of the schema.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MigrationState {
-    /// Its name.
-    pub name: String,
-    /// True if the database has it.
-    pub applied: bool,
-}
-
 /// The ports [`RunStore`] and [`RecordingStore`] on a database.
 #[derive(Debug, Clone)]
 pub struct SqlStore {
     write: DatabaseConnection,
     read: DatabaseConnection,
     statement_timeout: Duration,
+    runtime: Handle,
 }
 
 impl SqlStore {
-    /// Connects; a SQLite file and its folder are created. The schema is left as it is.
+    /// Connects, from now on in the runtime that this is called in; a SQLite file and its folder are created. The schema is left as it is.
     pub async fn connect(settings: SqlStoreSettings) -> Result<Self, StoreError> {
         let limit = settings.acquire_timeout + settings.statement_timeout;
         let connecting = Self::open(&settings);
@@ -84,11 +77,12 @@ impl SqlStore {
     async fn open(settings: &SqlStoreSettings) -> Result<Self, StoreError> {
         let statement_timeout = settings.statement_timeout;
         let connections = settings.max_connections.max(1);
+        let runtime = Handle::current();
         if !DbBackend::Sqlite.is_prefix_of(&settings.url) {
             let pool = Database::connect(options(settings, connections))
                 .await
                 .map_err(|error| store_error(&error))?;
-            return Ok(Self { write: pool.clone(), read: pool, statement_timeout });
+            return Ok(Self { write: pool.clone(), read: pool, statement_timeout, runtime });
         }
         create_folder(&settings.url).await?;
         // The writer comes first: it creates the file and turns on the write-ahead log.
@@ -96,27 +90,7 @@ impl SqlStore {
         let write = write.map_err(|error| store_error(&error))?;
         let read = Database::connect(options(settings, connections)).await;
         let read = read.map_err(|error| store_error(&error))?;
-        Ok(Self { write, read, statement_timeout })
-    }
-
-    /// Brings the schema to the newest step.
-    pub async fn migrate_up(&self) -> Result<(), StoreError> {
-        migration(Migrator::up(&self.write, None)).await
-    }
-
-    /// Takes the last `steps` steps back, with everything they hold.
-    pub async fn migrate_down(&self, steps: u32) -> Result<(), StoreError> {
-        migration(Migrator::down(&self.write, Some(steps))).await
-    }
-
-    /// Every step in order, and whether the database has it. Changes nothing.
-    pub async fn migrate_status(&self) -> Result<Vec<MigrationState>, StoreError> {
-        let steps = migration(Migrator::get_migration_with_status_read_only(&self.read)).await?;
-        let state = |step: &runcast_migrations::Migration| MigrationState {
-            name: step.name().to_owned(),
-            applied: step.status() == MigrationStatus::Applied,
-        };
-        Ok(steps.iter().map(state).collect())
+        Ok(Self { write, read, statement_timeout, runtime })
     }
 
     /// Closes all connections; calls after this are `Unavailable`.
@@ -133,7 +107,10 @@ impl SqlStore {
         call: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         let limit = self.statement_timeout;
-        tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(timed_out(limit)))
+        let call = async {
+            tokio::time::timeout(limit, call).await.unwrap_or_else(|_| Err(timed_out(limit)))
+        };
+        within(&self.runtime, call).await
     }
 
     /// A transaction that holds the write lock from its beginning, so that it never fails half-way for want of it.
@@ -159,44 +136,6 @@ impl SqlStore {
     /// A statement whose parameters are `$1`, `$2` … on both databases.
     fn statement(&self, sql: impl Into<String>, values: Vec<Value>) -> Statement {
         Statement::from_sql_and_values(self.write.get_database_backend(), sql, values)
-    }
-}
-
-fn options(settings: &SqlStoreSettings, connections: u32) -> ConnectOptions {
-    let busy_timeout = settings.statement_timeout.min(MAX_BUSY_TIMEOUT);
-    let mut options = ConnectOptions::new(settings.url.clone());
-    options
-        .max_connections(connections)
-        .acquire_timeout(settings.acquire_timeout)
-        .statement_timeout(settings.statement_timeout)
-        .sqlx_logging(false)
-        .record_stmt_in_spans(false)
-        .map_sqlx_sqlite_opts(move |sqlite| {
-            sqlite
-                .create_if_missing(true)
-                .busy_timeout(busy_timeout)
-                .foreign_keys(true)
-                .pragma("journal_mode", "WAL")
-                .pragma("synchronous", "FULL")
-        });
-    options
-}
-
-async fn create_folder(url: &str) -> Result<(), StoreError> {
-    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
-    let path = Path::new(path.split('?').next().unwrap_or_default());
-    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
-        return Ok(());
-    };
-    tokio::fs::create_dir_all(folder)
-        .await
-        .map_err(|error| StoreError::Unavailable(format!("folder `{}`: {error}", folder.display())))
-}
-
-async fn migration<T>(step: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(MIGRATION_TIMEOUT, step).await {
-        Ok(done) => done.map_err(|error| store_error(&error)),
-        Err(_) => Err(timed_out(MIGRATION_TIMEOUT)),
     }
 }
 

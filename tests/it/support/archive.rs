@@ -4,12 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use runcast::adapters::objects_directory::DirectoryObjects;
+use runcast::adapters::objects_s3::{S3Objects, S3Settings};
+use runcast_actors::ports::ObjectStore;
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection};
 use serde_json::Value;
 
 use super::api::Api;
 use super::collect::{Collected, StreamId};
 use super::deadline::wait_for;
+use super::servers::SeaweedFs;
 use super::service::Service;
 
 /// Segments at each moment, nothing kept in the log, and what was replaced is deleted at once.
@@ -23,7 +27,8 @@ const TIDY_LIMIT: Duration = Duration::from_secs(30);
 
 /// A second connection to the database of a service.
 pub(crate) async fn database(service: &Service) -> DatabaseConnection {
-    let url = format!("sqlite://{}", service.data_dir().join("runcast.db").display());
+    let embedded = format!("sqlite://{}", service.data_dir().join("runcast.db").display());
+    let url = service.variable("DATABASE_URL").unwrap_or(&embedded);
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).min_connections(1).sqlx_logging(false);
     Database::connect(options).await.expect("a second connection")
@@ -62,6 +67,16 @@ pub(crate) async fn segment_rows(database: &DatabaseConnection) -> Vec<SegmentRo
 /// The directory of a service's archive, unless the configuration says otherwise.
 pub(crate) fn directory(service: &Service) -> PathBuf {
     service.data_dir().join("archive")
+}
+
+/// The objects of a service's archive, wherever they are.
+pub(crate) async fn objects_of(service: &Service) -> Box<dyn ObjectStore> {
+    let Some(prefix) = service.variable("RUNCAST__ARCHIVE__S3__PREFIX") else {
+        let opened = DirectoryObjects::open_existing(directory(service));
+        return Box::new(opened.expect("the archive is there"));
+    };
+    let settings = SeaweedFs::shared().await.settings();
+    Box::new(S3Objects::open(S3Settings { prefix: prefix.to_owned(), ..settings }).await)
 }
 
 /// The keys of all objects of recordings.

@@ -8,5 +8,7 @@ pub(crate) mod deadline;
 pub(crate) mod disk;
 pub(crate) mod processes;
 pub(crate) mod programs;
+pub(crate) mod proxy;
+pub(crate) mod servers;
 pub(crate) mod service;
 pub(crate) mod sse;

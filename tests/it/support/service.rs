@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::api::Api;
 use super::deadline::wait_for;
+use super::servers::{Postgres, SeaweedFs};
 
 /// How long a start may take on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -34,6 +35,8 @@ pub(crate) enum Keeping {
     Hot,
     /// Not at all: who comes a little later is served from the archive.
     Cold,
+    /// Not at all, with the archive in S3 and the rows in PostgreSQL.
+    Remote,
 }
 
 /// Tests with both ways of keeping, in modules `hot` and `cold`, out of functions that take a [`Keeping`].
@@ -55,6 +58,19 @@ macro_rules! hot_and_cold {
 }
 pub(crate) use hot_and_cold;
 
+/// Tests in the module `remote`, with the stores of production, out of functions that take a [`Keeping`].
+macro_rules! remote {
+    ($($name:ident),+ $(,)?) => {
+        mod remote {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::support::service::Keeping::Remote).await;
+            })+
+        }
+    };
+}
+pub(crate) use remote;
+
 /// How a service is started.
 pub(crate) struct ServiceBuilder {
     config: String,
@@ -70,13 +86,13 @@ impl ServiceBuilder {
         self
     }
 
-    /// How long its log keeps what is archived. With [`Keeping::Cold`], `[retention]` and `[archive]`
+    /// How long its log keeps what is archived. Without [`Keeping::Hot`], `[retention]` and `[archive]`
     /// cannot be in the configuration any more.
     pub(crate) fn keeping(mut self, keeping: Keeping) -> Self {
         self.keeping = keeping;
         match keeping {
             Keeping::Hot => self,
-            Keeping::Cold => self.config(COLD),
+            Keeping::Cold | Keeping::Remote => self.config(COLD),
         }
     }
 
@@ -86,6 +102,25 @@ impl ServiceBuilder {
         self
     }
 
+    /// Keeps its rows in a new database of this server.
+    pub(crate) async fn postgres(self, server: &Postgres) -> Self {
+        let url = server.database().await;
+        self.env("DATABASE_URL", &url)
+    }
+
+    /// Keeps its archive at a new place in the bucket of this server.
+    pub(crate) fn s3(self, server: &SeaweedFs) -> Self {
+        let settings = server.settings();
+        let key = settings.credentials.expect("with a key");
+        self.env("RUNCAST__ARCHIVE__BACKEND", "s3")
+            .env("RUNCAST__ARCHIVE__S3__BUCKET", &settings.bucket)
+            .env("RUNCAST__ARCHIVE__S3__FORCE_PATH_STYLE", "true")
+            .env("RUNCAST__ARCHIVE__S3__PREFIX", &settings.prefix)
+            .env("AWS_ENDPOINT_URL_S3", &server.url())
+            .env("AWS_ACCESS_KEY_ID", &key.access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", &key.secret_access_key)
+    }
+
     /// Uses this data directory instead of a fresh one.
     pub(crate) fn data_dir(mut self, path: &Path) -> Self {
         self.data_dir = Some(path.to_owned());
@@ -93,7 +128,11 @@ impl ServiceBuilder {
     }
 
     /// Starts the service and waits until it is ready.
-    pub(crate) async fn start(self) -> Service {
+    pub(crate) async fn start(mut self) -> Service {
+        if self.keeping == Keeping::Remote {
+            self = self.postgres(Postgres::shared().await).await;
+            self = self.s3(SeaweedFs::shared().await);
+        }
         let mut service = self.prepare();
         service.restart().await;
         service
@@ -164,7 +203,8 @@ impl Service {
         // What the developer has set must not change what is tested.
         for (name, _) in std::env::vars_os() {
             let is_ours = name.to_str().is_some_and(|name| {
-                name.starts_with("RUNCAST") || name == "DATABASE_URL" || name == "RUST_LOG"
+                ["RUNCAST", "AWS_"].iter().any(|prefix| name.starts_with(prefix))
+                    || ["DATABASE_URL", "RUST_LOG"].contains(&name)
             });
             if is_ours {
                 command.env_remove(name);
@@ -208,6 +248,11 @@ impl Service {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What was set in its environment.
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// A client.
@@ -269,10 +314,10 @@ impl Service {
         self.environment.retain(|(known, _)| known != name);
     }
 
-    /// With [`Keeping::Cold`], waits until the log holds nothing, so that whatever comes now comes from
+    /// Unless with [`Keeping::Hot`], waits until the log holds nothing, so that whatever comes now comes from
     /// the archive; for when all runs have ended. Else returns at once.
     pub(crate) async fn wait_log_empty(&self) {
-        if self.keeping == Keeping::Cold {
+        if self.is_cold() {
             wait_for("the log is empty", TRIM_LIMIT, async || {
                 (self.log_runs().await == 0).then_some(())
             })
@@ -290,7 +335,7 @@ impl Service {
 
     /// True if its log keeps nothing that is archived.
     pub(crate) fn is_cold(&self) -> bool {
-        self.keeping == Keeping::Cold
+        self.keeping != Keeping::Hot
     }
 
     /// What the process has logged since its last start.

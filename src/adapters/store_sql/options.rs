@@ -1,0 +1,68 @@
+//! How connections of each database are set up.
+
+use std::path::Path;
+use std::time::Duration;
+
+use runcast_actors::ports::StoreError;
+use sea_orm::sqlx::Connection as _;
+use sea_orm::{ConnectOptions, SqlxError};
+
+use super::SqlStoreSettings;
+
+/// How long SQLite waits for the lock of another process.
+const MAX_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection that is given back may take to answer; one that does not is given up.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+/// What connections are called in `pg_stat_activity`.
+const APPLICATION_NAME: &str = "runcast";
+
+pub(super) fn options(settings: &SqlStoreSettings, connections: u32) -> ConnectOptions {
+    let busy_timeout = settings.statement_timeout.min(MAX_BUSY_TIMEOUT);
+    let limit_ms = settings.statement_timeout.as_millis();
+    let mut options = ConnectOptions::new(settings.url.clone());
+    options
+        .max_connections(connections)
+        .acquire_timeout(settings.acquire_timeout)
+        .statement_timeout(settings.statement_timeout)
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .set_application_name(APPLICATION_NAME)
+        .map_sqlx_postgres_opts(move |postgres| {
+            // An instance that is stopped in a transaction must not hold the rows of a run for ever. A call is
+            // given up earlier than this.
+            let limit = limit_ms.to_string();
+            postgres.options([("idle_in_transaction_session_timeout", limit)])
+        })
+        .map_sqlx_postgres_pool_opts(|pool| {
+            // A connection that is given back is asked whether it is well, without end if nobody says so: then
+            // a network that swallows everything would take all connections away for good.
+            pool.after_release(|connection, _| {
+                Box::pin(async move {
+                    match tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await {
+                        Ok(answer) => answer.map(|()| true),
+                        Err(_) => Err(SqlxError::PoolTimedOut),
+                    }
+                })
+            })
+        })
+        .map_sqlx_sqlite_opts(move |sqlite| {
+            sqlite
+                .create_if_missing(true)
+                .busy_timeout(busy_timeout)
+                .foreign_keys(true)
+                .pragma("journal_mode", "WAL")
+                .pragma("synchronous", "FULL")
+        });
+    options
+}
+
+pub(super) async fn create_folder(url: &str) -> Result<(), StoreError> {
+    let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    let path = Path::new(path.split('?').next().unwrap_or_default());
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    tokio::fs::create_dir_all(folder)
+        .await
+        .map_err(|error| StoreError::Unavailable(format!("folder `{}`: {error}", folder.display())))
+}
