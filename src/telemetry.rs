@@ -41,7 +41,7 @@ impl Prometheus {
 }
 
 /// Counters, which stand at 0 from the start so that their first increase is seen, with what they count.
-const COUNTERS: [(&str, &str); 9] = [
+const COUNTERS: [(&str, &str); 10] = [
     ("runcast_capture_chunks_total", "Chunks read from terminals"),
     ("runcast_capture_bytes_total", "Bytes read from terminals"),
     ("runcast_capture_paused_seconds_total", "Time that terminals waited for room"),
@@ -55,7 +55,8 @@ const COUNTERS: [(&str, &str); 9] = [
 ];
 
 /// Gauges, with what they show.
-const GAUGES: [(&str, &str); 4] = [
+const GAUGES: [(&str, &str); 5] = [
+    ("runcast_replica_lag_bytes", "Bytes that the log has and the replica has not"),
     ("runcast_log_bytes", "Bytes of the log on the disk, about"),
     ("runcast_log_runs", "Runs of which the log holds entries"),
     ("runcast_stream_subscribers_active", "Viewers that are connected"),

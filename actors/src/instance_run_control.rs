@@ -73,7 +73,7 @@ impl InstanceRunControl {
         }
         match self.replica() {
             Some(replica) if stored.view.status == RunStatus::Running => {
-                Ok(RunOwner::There(replica.clone(), stored.view))
+                Ok(RunOwner::There(replica.clone(), Box::new(stored.view)))
             }
             _ if *self.draining.borrow() => Err(ControlError::Draining),
             _ => Err(ControlError::NodeNotRunning),
@@ -104,7 +104,7 @@ impl InstanceRunControl {
 /// Where the actor of a run is.
 enum RunOwner {
     Here(Addr<Run>),
-    There(Arc<dyn Replica>, RunView),
+    There(Arc<dyn Replica>, Box<RunView>),
 }
 
 /// What the actor of a run would answer, as far as others can see.

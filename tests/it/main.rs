@@ -15,6 +15,7 @@ mod faults;
 mod faults_children;
 mod faults_stores;
 mod formats;
+mod instances;
 mod objects_s3;
 mod outages_remote;
 mod seek;

@@ -148,7 +148,7 @@ async fn grown(tail: Option<&mut watch::Receiver<Seq>>) {
         return;
     }
     // The log is gone; nothing will ever happen. The caller has its own way to stop.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn passed(every: Option<Duration>) {

@@ -347,12 +347,12 @@ async fn keeps_screens(replica: &dyn Replica) {
     let (first, second) = (screen("a", b"\0\xff 1"), screen("b.c", b""));
     put(0, 5, &[first, second.clone()]).await.expect("put");
     let newer = screen("a", b"2\r\n");
-    put(5, 9, &[newer.clone()]).await.expect("put");
+    put(5, 9, std::slice::from_ref(&newer)).await.expect("put");
     assert_eq!(held().await, (9, vec![newer.clone(), second.clone()]));
     let behind = Err(LogError::Behind { tail: Seq(9), first: Seq(12) });
-    assert_eq!(put(5, 12, &[newer.clone()]).await, behind, "they build on others");
+    assert_eq!(put(5, 12, std::slice::from_ref(&newer)).await, behind, "they build on others");
     assert_eq!(held().await, (9, vec![newer.clone(), second]));
-    put(0, 20, &[newer.clone()]).await.expect("put");
+    put(0, 20, std::slice::from_ref(&newer)).await.expect("put");
     assert_eq!(held().await, (20, vec![newer]), "these are all");
     replica.remove(&run).await.expect("removed");
     assert_eq!(replica.screens(&run).await, none());

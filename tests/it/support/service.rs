@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::api::Api;
 use super::deadline::wait_for;
+use super::servers::redis::Redis;
 use super::servers::{Postgres, SeaweedFs};
 
 /// How long a start may take on a busy machine.
@@ -121,6 +122,17 @@ impl ServiceBuilder {
             .env("AWS_SECRET_ACCESS_KEY", &key.secret_access_key)
     }
 
+    /// Shares rows, archive and replica with this one, as another instance.
+    pub(crate) fn beside(mut self, other: &Service) -> Self {
+        self.environment.clone_from(&other.environment);
+        self
+    }
+
+    /// Copies its runs to this server, and follows there those of other instances.
+    pub(crate) fn redis(self, server: &Redis) -> Self {
+        self.env("REDIS_URL", &server.url())
+    }
+
     /// Uses this data directory instead of a fresh one.
     pub(crate) fn data_dir(mut self, path: &Path) -> Self {
         self.data_dir = Some(path.to_owned());
@@ -204,7 +216,7 @@ impl Service {
         for (name, _) in std::env::vars_os() {
             let is_ours = name.to_str().is_some_and(|name| {
                 ["RUNCAST", "AWS_"].iter().any(|prefix| name.starts_with(prefix))
-                    || ["DATABASE_URL", "RUST_LOG"].contains(&name)
+                    || ["DATABASE_URL", "REDIS_URL", "RUST_LOG"].contains(&name)
             });
             if is_ours {
                 command.env_remove(name);
