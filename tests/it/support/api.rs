@@ -83,7 +83,9 @@ pub(crate) struct Api {
 impl Api {
     /// Of the service at this address.
     pub(crate) fn new(base: &str) -> Self {
-        let http = Client::builder().no_proxy().timeout(Duration::from_secs(60));
+        // The service ends a connection that was silent for five seconds, perhaps just as it is used again.
+        let http = Client::builder().no_proxy().pool_idle_timeout(Duration::from_secs(2));
+        let http = http.timeout(Duration::from_secs(60));
         Self { http: http.build().expect("a client"), base: base.to_owned(), token: None }
     }
 
