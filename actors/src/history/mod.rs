@@ -19,7 +19,7 @@ use crate::archive::{Archive, BlockCache, is_of};
 use crate::entry::Body;
 use crate::ids::{ChunkIndex, RunKey, Seq, StreamKey};
 use crate::live_runs::{LiveRuns, apply};
-use crate::ports::{Page, Replica, RunLog, RunStore, StoredRun, Wake};
+use crate::ports::{LogError, Page, Replica, RunLog, RunStore, StoredRun, Wake};
 
 /// Reads runs.
 #[derive(Clone)]
@@ -81,7 +81,12 @@ impl History {
         // read the end of the run must not be told that it goes on.
         let mut cursor = stored.view.last_seq;
         loop {
-            let page = self.log.read(run, cursor, VIEW_READ_BYTES).await?;
+            let page = match self.log.read(run, cursor, VIEW_READ_BYTES).await {
+                Ok(page) => page,
+                // Without the replica a run of another instance is told as of its rows.
+                Err(LogError::Unavailable(_)) if !self.log.is_own(run) => return Ok(Some(stored)),
+                Err(error) => return Err(error.into()),
+            };
             for entry in &page.entries {
                 apply(&mut stored, entry);
                 cursor = entry.seq;
