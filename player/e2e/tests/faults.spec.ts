@@ -38,6 +38,8 @@ test("a connection that is cut again and again", async ({ page, service }) => {
   const run = await service.api.submit({ terminal: SIZE, nodes: [{ ref: "n", shell: feed.shell }] });
   await page.goto(`${proxy.url}/runs/${run}/nodes/n`);
   const screen = page.locator(".xterm").first();
+  // What is cut is the stream, not the page on its way.
+  await expect(screen).toBeVisible();
   let sent = "";
   const write = async (text: string) => {
     sent += text;
