@@ -43,11 +43,13 @@ impl InstanceRunControl {
         Self { manager, service, draining }
     }
 
-    /// A run that has just ended is still being archived, which takes a moment.
+    /// A run that has just ended is still being archived, here or by another instance, which takes a moment.
+    /// Its owner may not have written the first row of a recording yet.
     async fn wait_until_released(&self, run: &RunKey) -> Result<(), ControlError> {
         let deadline = Instant::now() + MAX_WAIT_FOR_ARCHIVE;
         loop {
-            let held = self.manager.send(IsHeld(run.clone())).await.unwrap_or(true);
+            let held = self.manager.send(IsHeld(run.clone())).await.unwrap_or(true)
+                || self.service.store.leases().await?.iter().any(|lease| lease.run == *run);
             let stored = self.service.store.find(run).await?.ok_or(ControlError::UnknownRun)?;
             if !held && stored.view.recordings.live == 0 {
                 return Ok(());

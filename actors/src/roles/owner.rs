@@ -6,6 +6,8 @@
 //! Stops: when the run's end is recorded and its recordings are final, or when another owner has fenced it.
 //! Restart: never; a fault ends the group, which kills the processes, and the manager takes the run over anew.
 
+mod replication;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,18 +26,18 @@ use crate::kernel::{
     ArbiterHandle, ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers,
     RestartPolicy, Supervisor,
 };
-use crate::ports::{Claim, LogError, LogHealth, Replica, RunLog, RunStore, Runner, StoreError};
+use crate::ports::{Claim, LogError, LogHealth, RunLog, RunStore, Runner, StoreError};
 use crate::roles::archivist::{ArchiveSettings, ArchivedThrough, Archivist};
-use crate::roles::commander::Commander;
 use crate::roles::log_writer::Journal;
 use crate::roles::node::{CaptureSettings, EndReason, NodeContext};
 use crate::roles::recorder::Recorder;
-use crate::roles::replicator::Replicator;
 use crate::roles::run::Run;
 use crate::roles::screens::Screens;
 use crate::roles::trimmer::Trimmer;
 use crate::run_view::FailureKind;
 use crate::takeover::{Survey, closing_entries, taken_over};
+
+pub use self::replication::Replication;
 
 /// What all runs of an instance share.
 pub struct Service {
@@ -77,19 +79,6 @@ pub struct Service {
     pub hot_min: Duration,
     /// Where other instances follow the runs of this one; none if there are no others.
     pub replication: Option<Replication>,
-}
-
-/// The replica and its bounds.
-pub struct Replication {
-    /// Where runs are copied to.
-    pub replica: Arc<dyn Replica>,
-    /// What it may hold of a run, in bytes of memory cost (`redis.max_bytes_per_run`).
-    pub max_bytes_per_run: u64,
-    /// How far it may be behind before terminals wait, in bytes of memory cost (`redis.max_lag_bytes`); none
-    /// if the log runs ahead to its own limit.
-    pub max_lag_bytes: Option<u64>,
-    /// How long it keeps a run after everything of it is recorded (`retention.hot_ttl_secs`).
-    pub hot_ttl: Duration,
 }
 
 impl Service {
@@ -148,8 +137,6 @@ struct Owner {
 
 /// The wait between tries of something that a store refused for a moment.
 const RETRY: Duration = Duration::from_millis(500);
-/// How long a run that is recorded waits for a replica that is behind.
-const MAX_WAIT_FOR_REPLICA: Duration = Duration::from_secs(5);
 
 impl Owner {
     async fn own(self: Arc<Self>) -> ExitStatus {
@@ -352,42 +339,6 @@ impl Owner {
         Ok(Followers { recorded, archived, replicated })
     }
 
-    /// Other instances follow the run, and may ask something of it.
-    fn spawn_replicator(
-        &self,
-        gate: &CaptureGate,
-        archived: &watch::Sender<ArchivedThrough>,
-        recorded: &watch::Sender<Seq>,
-    ) -> Result<Option<Arc<watch::Sender<Seq>>>, ExitStatus> {
-        let Some(Replication { replica, max_bytes_per_run, .. }) = &self.service.replication else {
-            return Ok(None);
-        };
-        let (group, arbiter) = self.group()?;
-        let policy = RestartPolicy::OnFault(Backoff::default());
-        let replicated = Arc::new(watch::Sender::new(Seq::START));
-        let replicator = Arc::new(Replicator {
-            run: self.claim.run.clone(),
-            epoch: self.claim.epoch,
-            log: self.service.log.clone(),
-            replica: replica.clone(),
-            archived: archived.subscribe(),
-            recorded: recorded.subscribe(),
-            replicated: replicated.clone(),
-            gate: gate.clone(),
-            max_bytes: *max_bytes_per_run,
-            group: group.kill_switch().clone(),
-        });
-        group.spawn_follower("Replicator", policy, &arbiter, move |_| replicator.clone().follow());
-        let commander = Arc::new(Commander {
-            run: self.claim.run.clone(),
-            replica: replica.clone(),
-            live: self.service.history.live().clone(),
-            actor: self.published.subscribe(),
-        });
-        group.spawn_follower("Commander", policy, &arbiter, move |_| commander.clone().obey());
-        Ok(Some(replicated))
-    }
-
     /// Gives the lease back: everything up to `last` is recorded and archived.
     async fn release(&self, last: Seq, followers: &Followers) -> Result<(), ExitStatus> {
         self.leave_replica(last, followers).await;
@@ -410,24 +361,6 @@ impl Owner {
             group.kill_switch().kill(ExitStatus::Finished);
         }
         Ok(())
-    }
-
-    /// Those who follow the replica get the end from there, if it can take it; else from rows and archive.
-    async fn leave_replica(&self, last: Seq, followers: &Followers) {
-        let Some(Replication { replica, hot_ttl, .. }) = &self.service.replication else { return };
-        let Some(replicated) = &followers.replicated else { return };
-        let mut replicated = replicated.subscribe();
-        let all = replicated.wait_for(|replicated| *replicated >= last);
-        let is_whole = tokio::time::timeout(MAX_WAIT_FOR_REPLICA, all).await.is_ok();
-        let left = if is_whole {
-            replica.expire(&self.claim.run, *hot_ttl).await
-        } else {
-            replica.remove(&self.claim.run).await
-        };
-        if let Err(error) = left {
-            // It has a life time all the same.
-            tracing::warn!(run = %self.claim.run, %error, "the replica of the run goes later");
-        }
     }
 
     fn group(&self) -> Result<(Arc<Supervisor>, ArbiterHandle), ExitStatus> {
