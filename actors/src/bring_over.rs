@@ -1,8 +1,6 @@
 //! Brings what only the replica has of a run into the own log: the first step of a takeover from another
 //! instance.
 
-use std::sync::Arc;
-
 use crate::ids::{InstanceId, Seq};
 use crate::ports::{Claim, LogError, Replica, RunLog};
 
@@ -19,7 +17,7 @@ pub async fn bring_over(
     previous: Option<&InstanceId>,
     own: &InstanceId,
     log: &dyn RunLog,
-    replica: &Arc<dyn Replica>,
+    replica: &dyn Replica,
 ) -> Result<(), LogError> {
     let (run, epoch) = (&claim.run, claim.epoch);
     let mut tail = log.fence(run, epoch).await?.seq;

@@ -48,10 +48,12 @@ impl InstanceRunControl {
     async fn wait_until_released(&self, run: &RunKey) -> Result<(), ControlError> {
         let deadline = Instant::now() + MAX_WAIT_FOR_ARCHIVE;
         loop {
-            let held = self.manager.send(IsHeld(run.clone())).await.unwrap_or(true)
-                || self.service.store.leases().await?.iter().any(|lease| lease.run == *run);
+            let held = self.manager.send(IsHeld(run.clone())).await.unwrap_or(true);
             let stored = self.service.store.find(run).await?.ok_or(ControlError::UnknownRun)?;
-            if !held && stored.view.recordings.live == 0 {
+            if !held
+                && stored.view.recordings.live == 0
+                && self.service.store.leases().await?.iter().all(|lease| lease.run != *run)
+            {
                 return Ok(());
             }
             if Instant::now() >= deadline {
@@ -92,14 +94,6 @@ impl InstanceRunControl {
 
     fn replica(&self) -> Option<&Arc<dyn Replica>> {
         self.service.replication.as_ref().map(|replication| &replication.replica)
-    }
-
-    /// Leaves a command for the owner of a run, another instance.
-    async fn leave(&self, run: &RunKey, command: OwnerCommand) -> Result<(), ControlError> {
-        match self.replica() {
-            Some(replica) => Ok(replica.send(run, command).await?),
-            None => Err(ControlError::NodeNotRunning),
-        }
     }
 }
 
@@ -153,8 +147,9 @@ impl RunControl for InstanceRunControl {
         }
         // The wish is in the rows; this only makes it quick.
         let _ = self.manager.send(CancelRun(run.clone())).await;
-        if !self.service.history.live().contains(run) && self.replica().is_some() {
-            let _ = self.leave(run, OwnerCommand::Cancel).await;
+        let elsewhere = self.replica().filter(|_| !self.service.history.live().contains(run));
+        if let Some(replica) = elsewhere {
+            let _ = replica.send(run, OwnerCommand::Cancel).await;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::entry::{Body, Entry};
-use crate::ids::RunKey;
+use crate::ids::{Epoch, RunKey};
 use crate::ports::{Annotation, StoredRun};
 use crate::run_view::RecordingCounts;
 
@@ -47,6 +47,13 @@ impl LiveRuns {
     /// True if the run is owned here.
     pub fn contains(&self, run: &RunKey) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(run)
+    }
+
+    /// Under which epoch the run is owned here, if it is.
+    pub fn epoch(&self, run: &RunKey) -> Option<Epoch> {
+        let stored = self.0.read().unwrap_or_else(PoisonError::into_inner).get(run)?.clone();
+        let stored = stored.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(stored.view.epoch)
     }
 
     /// The run as of its last acknowledged entry, if it is owned here.

@@ -13,6 +13,7 @@ use crate::support::api::{Api, RUN_LIMIT};
 use crate::support::archive::{assert_finalised, recordings};
 use crate::support::collect::Collected;
 use crate::support::deadline::wait_for;
+use crate::support::processes::{MARK, marked, wait_gone};
 use crate::support::programs::{after, pipe, pty, run_of, ticking};
 use crate::support::servers::redis::Redis;
 use crate::support::servers::{Postgres, SeaweedFs};
@@ -170,12 +171,16 @@ async fn p1_p6_any_instance_serves_any_run_and_the_death_of_two_harms_only_what_
 async fn p6_a_worker_that_slept_for_three_leases_finds_itself_fenced_and_changes_nothing() {
     let cluster = Cluster::start("").await;
     let api = cluster.apis[0].api();
-    let run = api.submit(&run_of([pty("a", &ticking("a", 100_000, 20))])).await;
+    let mark = format!("asleep-{}", std::process::id());
+    let mut node = pty("a", &ticking("a", 100_000, 20));
+    node["env"] = json!({ MARK: mark });
+    let run = api.submit(&run_of([node])).await;
     wait_for("the run has output", RUN_LIMIT, async || {
         (api.events(&run, "types=terminal&limit=50").await.events.len() == 50).then_some(())
     })
     .await;
     let owner = cluster.owner_of(&run).await;
+    assert!(!marked(&mark).is_empty(), "the node runs");
     cluster.workers[owner].signal(Signal::STOP);
     tokio::time::sleep(LEASE * 3).await;
     let view = api.wait_ended(&run).await;
@@ -188,6 +193,7 @@ async fn p6_a_worker_that_slept_for_three_leases_finds_itself_fenced_and_changes
         (log.contains("another instance owns the run now") || log.contains("fenced")).then_some(())
     })
     .await;
+    wait_gone(&mark, RUN_LIMIT).await;
     tokio::time::sleep(LEASE).await;
     let mut later = Collected::new();
     later.read(&mut cluster.apis[1].api().stream(&run).open().await).await;

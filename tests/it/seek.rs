@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::api::{Api, RUN_LIMIT, node_of};
 use crate::support::archive::objects_of;
 use crate::support::deadline::wait_for;
-use crate::support::programs::{cat_raw, log_lines, pipe, pty, run_of, wait_for_file};
+use crate::support::programs::{after, cat_raw, log_lines, pipe, pty, run_of, wait_for_file};
 use crate::support::service::{Keeping, Service, remote};
 
 remote!(p5_any_moment_is_there);
@@ -319,7 +319,13 @@ async fn what_is_malformed_is_named_and_what_has_not_begun_is_empty() {
     let mut second = pty("later", "true");
     second["dependsOn"] = json!(["show"]);
     let silent = pipe("silent", "echo out; sleep 60");
-    let run = api.submit(&run_of([pty("show", "sleep 60"), second, silent])).await;
+    let skipped = after(pty("skipped", "true"), &["broken"]);
+    let nodes = [pty("show", "sleep 60"), second, silent, pty("broken", "exit 1"), skipped];
+    let run = api.submit(&run_of(nodes)).await;
+    api.wait_run(&run, "the node is skipped", RUN_LIMIT, |view| {
+        node_of(view, "skipped")["status"] == "SKIPPED"
+    })
+    .await;
     api.wait_node_running(&run, "show").await;
     api.wait_node_running(&run, "silent").await;
     // A stream that nobody has written to is as empty as one of a node that waits.
@@ -373,6 +379,10 @@ async fn what_is_malformed_is_named_and_what_has_not_begun_is_empty() {
     }
     let index = get(&api, &format!("{base}/index")).await;
     assert_eq!((&index["chunks"], &index["state"]), (&json!(0), &json!("live")));
+    // A node that was skipped never wrote: it has nothing that could have been purged.
+    let base = format!("/runs/{run}/terminal/skipped");
+    assert_eq!(get(&api, &format!("{base}/screen?format=json")).await["text"], "");
+    assert_eq!(get(&api, &format!("{base}/index")).await["chunks"], 0);
     api.cancel(&run).await;
     api.wait_ended(&run).await;
     wait_for("the cancelled stream is kept", Duration::from_secs(60), async || {

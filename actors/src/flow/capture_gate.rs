@@ -1,7 +1,6 @@
 //! Whether terminals may be read. The limit gates reading, never appending: what was read always
 //! goes into the log, so a full run can still end.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -48,14 +47,13 @@ pub struct GateLimits {
 #[derive(Debug)]
 struct Backlog {
     gauge: &'static str,
-    bytes: AtomicU64,
     stretches: Mutex<Stretches>,
 }
 
 impl Backlog {
     fn new(gauge: &'static str, max_bytes: u64) -> Arc<Self> {
         let stretches = Mutex::new(Stretches::new(max_bytes));
-        Arc::new(Self { gauge, bytes: AtomicU64::new(0), stretches })
+        Arc::new(Self { gauge, stretches })
     }
 
     fn stretches(&self) -> MutexGuard<'_, Stretches> {
@@ -63,12 +61,11 @@ impl Backlog {
     }
 
     fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        self.stretches().bytes()
     }
 
     fn add(&self, through: Seq, bytes: u64) {
         if self.stretches().add(through, bytes) {
-            self.bytes.fetch_add(bytes, Ordering::Relaxed);
             self.show_change(bytes, 1.0);
         }
     }
@@ -76,7 +73,6 @@ impl Backlog {
     /// True if something waits no more.
     fn settle(&self, through: Seq) -> bool {
         let bytes = self.stretches().settle(through);
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.show_change(bytes, -1.0);
         bytes > 0
     }
@@ -119,7 +115,7 @@ impl CaptureGate {
         }
     }
 
-    /// Everything up to this entry is in the replica, or there is none.
+    /// Everything up to this entry is in the replica; [`Seq::MAX`] if there is none.
     pub fn replicated(&self, through: Seq) {
         if self.unreplicated.settle(through) {
             self.grown.send_replace(());
@@ -182,6 +178,10 @@ mod tests {
             assert_eq!(gate.closed(), expected);
             gate.replicated(Seq(3));
             assert_eq!(gate.closed(), None);
+            gate.replicated(Seq::MAX);
+            gate.appended(Seq(9), 60);
+            gate.recorded(Seq(3));
+            assert_eq!(gate.closed(), None, "without a replica nothing waits for it");
         }
     }
 

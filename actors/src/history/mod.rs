@@ -284,8 +284,9 @@ impl History {
         let has_grown = self.log.read(run, Seq::MAX, 1).await?.tail > page.tail;
         let cut_of_log = match page.entries.last() {
             Some(last) if !is_all_of_the_log => Some(last.seq),
-            // The rows may tell of what the log got meanwhile; its chunks come with the next read.
-            _ if has_grown && page.tail > after => Some(page.tail),
+            // The rows may tell of what the log got meanwhile, or the replica not yet; its chunks come with the
+            // next read.
+            _ if (has_grown || !self.log.is_own(run)) && page.tail > after => Some(page.tail),
             _ => None,
         };
         let cuts = [

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::holes::missing_before;
+use crate::entry::Entry;
 use crate::ids::{RunKey, Seq};
 use crate::live_runs::LiveRuns;
 use crate::ports::{LogError, Page, RecordingStore, Replica, RunLog, RunStore, StoreError, Wake};
@@ -18,16 +20,44 @@ const RUNS_REMEMBERED: usize = 10_000;
 /// How often followers of a run of another instance look, though nobody tells that it has grown.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// What rows and archive have of a run.
+#[derive(Clone, Copy, Default)]
+struct Recorded {
+    /// Everything up to here.
+    through: Seq,
+    /// The run has ended, and that is everything.
+    is_whole: bool,
+}
+
+/// The beginning of a page up to the first entry before which something is missing. A cursor that stands where
+/// a later epoch did not go on is no hole.
+fn dense(after: Seq, mut page: Page) -> Page {
+    let mut cursor = after;
+    let is_hole = |entry: &Arc<Entry>| {
+        let missing = missing_before(cursor, entry);
+        let is_hole = missing.is_some_and(|(from, _)| from > cursor);
+        cursor = entry.seq;
+        is_hole
+    };
+    if page.trimmed <= after
+        && let Some(place) = page.entries.iter().position(is_hole)
+    {
+        page.entries.truncate(place);
+        page.tail = page.entries.last().map_or(after, |last| last.seq);
+    }
+    page
+}
+
 /// Reads the logs of all runs.
 #[derive(Clone)]
 pub(super) struct NearestReader {
-    pub(super) log: Arc<dyn RunLog>,
+    log: Arc<dyn RunLog>,
     /// None if there is one instance alone: then its log has every run.
-    pub(super) replica: Option<Arc<dyn Replica>>,
-    pub(super) store: Arc<dyn RunStore>,
-    pub(super) recordings: Arc<dyn RecordingStore>,
-    pub(super) live: LiveRuns,
-    recorded: Arc<Mutex<HashMap<RunKey, (Instant, Seq)>>>,
+    replica: Option<Arc<dyn Replica>>,
+    store: Arc<dyn RunStore>,
+    recordings: Arc<dyn RecordingStore>,
+    live: LiveRuns,
+    recorded: Arc<Mutex<HashMap<RunKey, (Instant, Recorded)>>>,
 }
 
 impl NearestReader {
@@ -52,7 +82,8 @@ impl NearestReader {
     }
 
     /// As [`crate::ports::RunReader::read`]. What other instances have written and nobody here has yet is not
-    /// there; what is recorded is as if it had been trimmed.
+    /// there, nor what stands behind a hole: the owner fills it, or records what was really lost, which ends
+    /// it. What is recorded is as if it had been trimmed.
     pub(super) async fn read(
         &self,
         run: &RunKey,
@@ -62,20 +93,21 @@ impl NearestReader {
         let Some(replica) = self.remote(run) else {
             return self.log.read(run, after, limit).await;
         };
-        let (page, away) = match replica.read(run, after, limit).await {
-            Ok(page) if page.trimmed <= after && !page.entries.is_empty() => return Ok(page),
-            Ok(page) => (page, None),
-            Err(error @ LogError::Unavailable(_)) => (Page::default(), Some(error)),
-            Err(error) => return Err(error),
-        };
+        let (page, away) =
+            match replica.read(run, after, limit).await.map(|page| dense(after, page)) {
+                Ok(page) if page.trimmed <= after && !page.entries.is_empty() => return Ok(page),
+                Ok(page) => (page, None),
+                Err(error @ LogError::Unavailable(_)) => (Page::default(), Some(error)),
+                Err(error) => return Err(error),
+            };
         // It is at its end, has trimmed, was emptied, is gone because all is recorded, or is away.
-        let recorded = self.recorded_through(run).await?;
+        let Recorded { through, is_whole } = self.recorded(run).await?;
         match away {
-            Some(error) if recorded <= after => Err(error),
+            Some(error) if through <= after && !is_whole => Err(error),
             _ => {
-                let trimmed = page.trimmed.max(recorded);
+                let trimmed = page.trimmed.max(through);
                 let entries = if trimmed > after { Vec::new() } else { page.entries };
-                Ok(Page { entries, trimmed, tail: page.tail.max(recorded) })
+                Ok(Page { entries, trimmed, tail: page.tail.max(through) })
             }
         }
     }
@@ -89,17 +121,19 @@ impl NearestReader {
         }
     }
 
-    /// Everything up to here is in rows and archive.
-    async fn recorded_through(&self, run: &RunKey) -> Result<Seq, LogError> {
-        if let Some((at, seq)) = self.lock().get(run)
+    async fn recorded(&self, run: &RunKey) -> Result<Recorded, LogError> {
+        if let Some((at, recorded)) = self.lock().get(run)
             && at.elapsed() < CHECKPOINTS_AGE
         {
-            return Ok(*seq);
+            return Ok(*recorded);
         }
         let away = |error: StoreError| LogError::Unavailable(error.to_string());
         let (archived, _) = self.recordings.segments(run, None, Seq::MAX, 1).await.map_err(away)?;
         let stored = self.store.find(run).await.map_err(away)?;
-        let recorded = stored.map_or(Seq::START, |stored| stored.view.last_seq.min(archived));
+        let recorded = stored.map_or(Recorded::default(), |stored| {
+            let (rows, has_ended) = (stored.view.last_seq, stored.view.status.is_terminal());
+            Recorded { through: rows.min(archived), is_whole: has_ended && archived >= rows }
+        });
         let mut known = self.lock();
         if known.len() >= RUNS_REMEMBERED {
             known.clear();
@@ -108,7 +142,7 @@ impl NearestReader {
         Ok(recorded)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunKey, (Instant, Seq)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunKey, (Instant, Recorded)>> {
         self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,7 +6,7 @@
 //! Restart: yes, from the checkpoint; what was encoded beyond it is encoded again.
 
 mod ending;
-mod retry;
+mod stores;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use self::retry::RETRY_FIRST;
+use self::stores::RETRY_FIRST;
 use crate::archive::{Archive, left_overs};
 use crate::cast::{CastHeader, EncodedSegment, EncoderState, StreamEncoder};
 use crate::entry::{Body, Chunk, ChunkKind, Entry, TerminalSize};

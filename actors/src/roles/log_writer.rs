@@ -21,6 +21,7 @@ use crate::ids::{Epoch, RunKey, Seq};
 use crate::kernel::{ExitStatus, KillSwitch};
 use crate::live_runs::LiveRun;
 use crate::ports::{LogError, RunLog};
+use crate::roles::retry::Retry;
 
 /// Bytes of one append, at most.
 const BATCH_BYTES: usize = 1024 * 1024;
@@ -119,7 +120,7 @@ impl Journal {
         let Some(last) = batch.last().map(|entry| entry.seq) else { return Ok(()) };
         let (count, bytes) =
             (batch.len(), batch.iter().map(|entry| entry.memory_cost() as u64).sum());
-        let mut retry_after = RETRY_FIRST;
+        let mut retry = Retry::new(RETRY_FIRST, RETRY_MAX);
         loop {
             match self.log.append(&self.run, self.epoch, batch.clone()).await {
                 Ok(()) => break,
@@ -129,12 +130,7 @@ impl Journal {
                     self.group.kill(ExitStatus::failed(&error));
                     return Err(ExitStatus::Killed);
                 }
-                Err(error) => {
-                    let wait_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
-                    tracing::warn!(run = %self.run, %error, wait_ms, "append failed");
-                    tokio::time::sleep(retry_after).await;
-                    retry_after = (retry_after * 2).min(RETRY_MAX);
-                }
+                Err(error) => retry.wait(&self.run, "append failed", &error).await,
             }
         }
         self.live.acknowledged(&batch);

@@ -12,6 +12,7 @@ pub mod queue_watch;
 pub mod reaper;
 pub mod recorder;
 pub mod replicator;
+mod retry;
 pub mod run;
 pub mod run_manager;
 mod screen;

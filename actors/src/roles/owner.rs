@@ -21,7 +21,7 @@ use crate::flow::capture_gate::{CaptureGate, GateLimits};
 use crate::flow::inbox::Inbox;
 use crate::flow::permits::CaptureBudget;
 use crate::history::History;
-use crate::ids::{InstanceId, RunKey, Seq, hash_of};
+use crate::ids::{Epoch, InstanceId, RunKey, Seq, hash_of};
 use crate::kernel::{
     ArbiterHandle, ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers,
     RestartPolicy, Supervisor,
@@ -168,6 +168,9 @@ impl Owner {
             unreplicated: replication.and_then(|replication| replication.max_lag_bytes),
         };
         let gate = CaptureGate::new(limits, health);
+        if replication.is_none() {
+            gate.replicated(Seq::MAX);
+        }
         gate.appended(survey.last, survey.bytes);
         let last_known = survey.last;
         let mut stored = self.claim.stored.clone();
@@ -220,10 +223,11 @@ impl Owner {
         let previous = self.succession.previous.as_ref();
         loop {
             let begun = match replication {
-                Some(Replication { replica, .. }) => {
-                    bring_over(&self.claim, previous, instance, &**log, replica).await
+                // Nobody had a run of the first epoch before, so a replica that is away keeps none waiting.
+                Some(Replication { replica, .. }) if self.claim.epoch > Epoch(0) => {
+                    bring_over(&self.claim, previous, instance, &**log, &**replica).await
                 }
-                None => log.fence(&self.claim.run, self.claim.epoch).await.map(|_| ()),
+                _ => log.fence(&self.claim.run, self.claim.epoch).await.map(|_| ()),
             };
             match begun {
                 Ok(()) => return Ok(()),

@@ -15,6 +15,7 @@ use crate::fail_point::fail_point;
 use crate::ids::{Epoch, RunKey, Seq};
 use crate::kernel::{ExitStatus, KillSwitch};
 use crate::ports::{LogError, RecordBatch, RunLog, RunStore, StoreError};
+use crate::roles::retry::Retry;
 
 /// How much of the log is looked through at once.
 const READ_BYTES: usize = 1024 * 1024;
@@ -105,7 +106,7 @@ impl Recorder {
     }
 
     async fn write_batch(&self, batch: RecordBatch) -> Result<(), ExitStatus> {
-        let mut retry_after = RETRY_FIRST;
+        let mut retry = Retry::new(RETRY_FIRST, RETRY_MAX);
         loop {
             match self.store.record(&self.run, self.epoch, batch.clone()).await {
                 Ok(()) => return Ok(()),
@@ -117,10 +118,7 @@ impl Recorder {
                 }
                 Err(StoreError::Broken(error)) => return Err(ExitStatus::failed(error)),
                 Err(error @ StoreError::Unavailable(_)) => {
-                    let wait_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
-                    tracing::warn!(run = %self.run, %error, wait_ms, "rows were not written");
-                    tokio::time::sleep(retry_after).await;
-                    retry_after = (retry_after * 2).min(RETRY_MAX);
+                    retry.wait(&self.run, "rows were not written", &error).await;
                 }
             }
         }

@@ -5,6 +5,7 @@
 //! Stops: with the group of the run.
 //! Restart: yes, from the tail of the replica.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,11 +17,12 @@ use crate::ids::{Epoch, RunKey, Seq};
 use crate::kernel::{ExitStatus, KillSwitch};
 use crate::ports::{LogError, Page, Replica, ReplicaBatch, RunLog, Wake};
 use crate::roles::archivist::ArchivedThrough;
+use crate::roles::retry::Retry;
 
 /// How much of the log is appended at once.
 const READ_BYTES: usize = 512 * 1024;
 /// The first wait after a failure; it doubles …
-const RETRY: Duration = Duration::from_millis(100);
+const RETRY_FIRST: Duration = Duration::from_millis(100);
 /// … up to this.
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
@@ -52,63 +54,46 @@ impl Replicator {
     /// One incarnation.
     pub async fn follow(self: Arc<Self>) -> ExitStatus {
         let mut wake = self.log.follow(&self.run);
-        let mut tries = Tries::default();
+        let mut retry = Retry::new(RETRY_FIRST, RETRY_MAX);
         loop {
-            match self.replicate(&mut wake, &mut tries).await {
-                Lost::Fenced(error) => {
+            let Err(error) = self.replicate(&mut wake, &mut retry).await;
+            match error {
+                LogError::Fenced { .. } => {
                     // No restart can mend this: the group goes, and its processes with it.
                     self.group.kill(ExitStatus::failed(error));
                     return ExitStatus::Killed;
                 }
-                Lost::Broken(error) => return ExitStatus::failed(error),
+                LogError::Corrupt(_) => return ExitStatus::failed(error),
                 // It has forgotten where it was: from what it has now on.
-                Lost::Behind(error) => tries.wait(&self.run, &error).await,
-                Lost::Away(error) => {
+                LogError::Behind { .. } => {}
+                LogError::Unavailable(_) => {
                     metrics::counter!("runcast_replica_append_failures_total").increment(1);
-                    tries.wait(&self.run, &error).await;
                 }
             }
+            retry.wait(&self.run, "the replica waits", &error).await;
         }
     }
 
-    /// Goes on from where the replica is until it is lost.
-    async fn replicate(&self, wake: &mut Wake, tries: &mut Tries) -> Lost {
-        let tail = match self.replica.fence(&self.run, self.epoch).await {
-            Ok(tail) => tail,
-            Err(error) => return error.into(),
-        };
+    /// Goes on from where the replica is until that is lost.
+    async fn replicate(&self, wake: &mut Wake, retry: &mut Retry) -> Result<Infallible, LogError> {
+        let tail = self.replica.fence(&self.run, self.epoch).await?;
         let mut cursor = tail.seq;
-        let mut held = Stretches::new(self.max_bytes);
-        // What an earlier incarnation appended is measured by the log, as far as that still has it.
-        if let Err(error) = self.measure(&mut held, tail.trimmed, cursor).await {
-            return Lost::Broken(error);
-        }
+        let mut held = self.measure(tail.trimmed, cursor).await?;
         self.note(cursor);
         loop {
-            let page = match self.log.read(&self.run, cursor, READ_BYTES).await {
-                Ok(page) => page,
-                Err(LogError::Unavailable(_)) => {
-                    tokio::time::sleep(RETRY).await;
-                    continue;
-                }
-                Err(error) => return Lost::Broken(error),
-            };
+            let page = self.read_log(cursor).await?;
             let Some(last) = page.entries.last().map(|entry| entry.seq) else {
                 wake.changed().await;
                 continue;
             };
             let bytes = cost(&page);
-            if let Err(error) = self.make_room(&mut held, bytes).await {
-                return error.into();
-            }
+            self.make_room(&mut held, bytes).await?;
             // What the log does not hold any more is recorded: others read it from there.
             let after = cursor.max(page.trimmed);
             let recorded = self.through().max(page.trimmed);
             let batch = ReplicaBatch { after, recorded, entries: page.entries };
-            if let Err(error) = self.replica.append(&self.run, self.epoch, batch).await {
-                return error.into();
-            }
-            tries.succeeded();
+            self.replica.append(&self.run, self.epoch, batch).await?;
+            retry.succeeded();
             held.add(last, bytes);
             cursor = last;
             self.note(cursor);
@@ -129,27 +114,29 @@ impl Replicator {
         self.archived.borrow().seq.min(*self.recorded.borrow())
     }
 
-    async fn measure(
-        &self,
-        held: &mut Stretches,
-        after: Seq,
-        through: Seq,
-    ) -> Result<(), LogError> {
+    async fn read_log(&self, after: Seq) -> Result<Page, LogError> {
+        loop {
+            match self.log.read(&self.run, after, READ_BYTES).await {
+                Err(LogError::Unavailable(_)) => tokio::time::sleep(RETRY_FIRST).await,
+                read => return read,
+            }
+        }
+    }
+
+    /// What an earlier incarnation appended, as far as the log still has it; the rest is recorded, and goes.
+    async fn measure(&self, after: Seq, through: Seq) -> Result<Stretches, LogError> {
+        let mut held = Stretches::new(self.max_bytes);
         let mut cursor = after;
         while cursor < through {
-            let page = match self.log.read(&self.run, cursor, READ_BYTES).await {
-                Ok(page) => page,
-                Err(LogError::Unavailable(_)) => {
-                    tokio::time::sleep(RETRY).await;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
+            let page = self.read_log(cursor).await?;
+            if page.trimmed > cursor {
+                self.replica.trim(&self.run, page.trimmed.min(through)).await?;
+            }
             let Some(last) = page.entries.last().map(|entry| entry.seq) else { break };
             held.add(last.min(through), cost(&page));
             cursor = last;
         }
-        Ok(())
+        Ok(held)
     }
 
     /// At the limit what is recorded goes at once; then it waits until more is.
@@ -174,47 +161,4 @@ impl Replicator {
 
 fn cost(page: &Page) -> u64 {
     page.entries.iter().map(|entry| entry.memory_cost() as u64).sum()
-}
-
-/// Why it does not go on.
-enum Lost {
-    Fenced(LogError),
-    Behind(LogError),
-    Away(LogError),
-    Broken(LogError),
-}
-
-impl From<LogError> for Lost {
-    fn from(error: LogError) -> Self {
-        match error {
-            LogError::Fenced { .. } => Self::Fenced(error),
-            LogError::Behind { .. } => Self::Behind(error),
-            LogError::Unavailable(_) => Self::Away(error),
-            LogError::Corrupt(_) => Self::Broken(error),
-        }
-    }
-}
-
-/// The waits between tries, which double until one succeeds.
-struct Tries {
-    wait: Duration,
-}
-
-impl Default for Tries {
-    fn default() -> Self {
-        Self { wait: RETRY }
-    }
-}
-
-impl Tries {
-    fn succeeded(&mut self) {
-        self.wait = RETRY;
-    }
-
-    async fn wait(&mut self, run: &RunKey, error: &LogError) {
-        let wait_ms = u64::try_from(self.wait.as_millis()).unwrap_or(u64::MAX);
-        tracing::warn!(%run, %error, wait_ms, "the replica waits");
-        tokio::time::sleep(self.wait).await;
-        self.wait = (self.wait * 2).min(RETRY_MAX);
-    }
 }

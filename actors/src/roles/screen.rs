@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::history::History;
@@ -127,13 +128,24 @@ impl Screen {
         }
     }
 
-    /// The newest screens of an own run, for those who join on another instance.
+    /// The newest screens of an own run, for those who join on another instance. They are copied beside the
+    /// painting: a replica that does not answer keeps nobody waiting here.
     async fn copy(&self, painting: &Painting, copies: &mut Copies) {
         let Some(replica) = &self.replica else { return };
+        if copies.underway.as_ref().is_some_and(|underway| !underway.is_finished()) {
+            return;
+        }
+        if let Some(copied) = copies.underway.take() {
+            copies.through = copied.await.ok().flatten().unwrap_or(Seq::START);
+            if copies.through == Seq::START {
+                // It may have lost them: all of them the next time.
+                copies.changed = painting.keys();
+            }
+        }
         if copies.changed.is_empty() || copies.at.is_some_and(|at| at.elapsed() < COPY_EVERY) {
             return;
         }
-        let Some(stored) = self.history.live().get(&self.run) else { return };
+        let Some(epoch) = self.history.live().epoch(&self.run) else { return };
         copies.at = Some(Instant::now());
         let mut streams = Vec::with_capacity(copies.changed.len());
         for (stream, list) in painting.newest(&copies.changed) {
@@ -143,20 +155,19 @@ impl Screen {
                 _ => return,
             }
         }
-        let (epoch, seq) = (stored.view.epoch, painting.seq());
-        let screens = ReplicaScreens { seq, streams };
-        match replica.put_screens(&self.run, epoch, copies.through, screens).await {
-            Ok(()) => {
-                copies.through = seq;
-                copies.changed.clear();
+        copies.changed.clear();
+        let (replica, run, after) = (replica.clone(), self.run.clone(), copies.through);
+        let screens = ReplicaScreens { seq: painting.seq(), streams };
+        copies.underway = Some(tokio::spawn(async move {
+            let seq = screens.seq;
+            match replica.put_screens(&run, epoch, after, screens).await {
+                Ok(()) => Some(seq),
+                Err(error) => {
+                    tracing::debug!(%run, %error, "screens were not copied");
+                    None
+                }
             }
-            Err(error) => {
-                tracing::debug!(run = %self.run, %error, "screens were not copied");
-                // It may have lost them: all of them the next time.
-                copies.through = Seq::START;
-                copies.changed = painting.keys();
-            }
-        }
+        }));
     }
 
     fn tell(&self, painting: &mut Painting, copies: &mut Copies) {
@@ -183,6 +194,8 @@ struct Copies {
     through: Seq,
     changed: BTreeSet<StreamKey>,
     at: Option<Instant>,
+    /// Tells as of which entry the replica has them then, unless it failed.
+    underway: Option<JoinHandle<Option<Seq>>>,
 }
 
 fn screens_of(painting: &Painting) -> ScreensAt {

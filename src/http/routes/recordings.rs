@@ -243,8 +243,8 @@ pub(crate) async fn get_index(
     let found = api.seeker.index(&run, &StreamKey { node_ref, stream }).await?;
     let index = match found {
         Some(index) => index,
-        // A stream that nobody has written to yet is empty.
-        None if !node.status.is_terminal() => StreamIndex {
+        // A stream that nobody has written to is empty: yet, or for ever if its node never started.
+        None if node.streams.is_empty() || !node.status.is_terminal() => StreamIndex {
             state: RecordingState::Live,
             chunks: 0,
             bytes: 0,

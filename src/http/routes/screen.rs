@@ -118,7 +118,7 @@ pub(crate) async fn get_screen(
     let size = TerminalSize { cols: node.terminal.cols, rows: node.terminal.rows };
     let screen = match found {
         Some(screen) => screen,
-        None if !node.status.is_terminal() => ScreenAt {
+        None if node.streams.is_empty() || !node.status.is_terminal() => ScreenAt {
             terminal: VirtualTerminal::new(size),
             seq: Seq::START,
             chunk_index: None,

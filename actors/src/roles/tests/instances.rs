@@ -1,17 +1,22 @@
 //! Two instances over the same rows, archive and replica, each with a log of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::world::*;
 use crate::entry::{Body, Entry, TraceKind};
 use crate::history::Item;
 use crate::ids::{Epoch, Seq, StreamName};
 use crate::kernel::ExitStatus;
-use crate::ports::{OwnerCommand, Replica as _, ReplicaHealth, RunReader as _, RunStore as _};
+use crate::ports::{
+    OwnerCommand, Replica as _, ReplicaBatch, ReplicaHealth, RunReader as _, RunStore as _,
+};
 use crate::roles::owner::{Succession, own};
 use crate::run_view::{FailureKind, RunStatus};
+use crate::testing::log_memory::chunk_entry;
 use crate::testing::replica_memory::MemoryReplica;
 use crate::testing::runner_scripted::{ScriptedRunner, Step};
 
@@ -102,9 +107,18 @@ async fn p1_a_replica_that_is_lost_or_away_is_filled_again_and_leaves_no_gap() {
 
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn p3_a_replica_holds_no_more_than_its_bound_and_a_late_reader_gets_everything() {
-    let limits = Limits { replica_bytes: 200_000, ..Limits::default() };
+    let limits = Limits { replica_bytes: 200_000, hot_min: SEC, ..Limits::default() };
     let world = two(&writing(3000, 1000), limits);
     let owned = world.here.begin(&single()).await;
+    // Whoever comes back to it also counts what the log has trimmed meanwhile.
+    let trouble = async {
+        for _ in 0..8 {
+            tokio::time::sleep(2 * SEC).await;
+            world.replica.set_health(ReplicaHealth::Down("a test asked for it".to_owned()));
+            tokio::time::sleep(SEC).await;
+            world.replica.set_health(ReplicaHealth::Up);
+        }
+    };
     let watch = async {
         let mut most = 0;
         loop {
@@ -116,9 +130,12 @@ async fn p3_a_replica_holds_no_more_than_its_bound_and_a_late_reader_gets_everyt
             }
         }
     };
-    let (story, most) = tokio::join!(world.here.ended(&owned), watch);
+    let (ended, most, ()) = tokio::join!(soon(owned.group.ended()), watch, trouble);
+    assert_eq!(ended, ExitStatus::Finished);
     assert!(most > 50_000 && most <= 200_000, "{most} bytes");
-    assert_eq!(world.follow_there(100_000).await, story.0);
+    let story = Story::of(world.follow_there(100_000).await);
+    story.check();
+    assert_eq!(story.output("a").len(), 3_000_000);
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
@@ -204,4 +221,60 @@ async fn p5_who_joins_on_another_instance_sees_the_same_screen() {
         ends.push((end.seq, end.terminals[0].payload.clone(), end.terminals[0].chunk_index));
     }
     assert_eq!(ends[0], ends[1]);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn p2_what_the_replica_lacks_for_a_moment_is_no_gap() {
+    let world = two(&ScriptedRunner::new(), Limits::default());
+    world.here.submit(&single()).await;
+    let entries = |numbers: &[u32]| -> Vec<Arc<Entry>> {
+        let entry = |n: &u32| chunk_entry(Seq::new(Epoch(0), *n), u64::from(*n) - 1, 10);
+        numbers.iter().map(entry).collect()
+    };
+    let append = async |numbers: &[u32]| {
+        world.replica.fence(&run(), Epoch(0)).await.unwrap();
+        let batch = ReplicaBatch { entries: entries(numbers), ..ReplicaBatch::default() };
+        world.replica.append(&run(), Epoch(0), batch).await.unwrap();
+    };
+    let read = async |after: u64| {
+        let history = &world.there.service.history;
+        let stretch = history.read(&run(), Seq(after), usize::MAX).await.unwrap();
+        let seq = |item: &Item| match item {
+            Item::Entry(entry) => entry.seq.0,
+            Item::Gap(gap) => panic!("a gap: {gap:?}"),
+        };
+        stretch.items.iter().map(seq).collect::<Vec<_>>()
+    };
+    append(&[1, 2, 3, 6, 7]).await;
+    assert_eq!(read(0).await, [1, 2, 3]);
+    assert!(read(3).await.is_empty(), "it waits");
+    world.replica.lose_everything();
+    append(&[1, 2, 3, 4, 5, 6, 7]).await;
+    assert_eq!(read(3).await, [4, 5, 6, 7]);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn p3_a_run_begins_and_ends_while_the_replica_is_away() {
+    let world = two(&writing(10, 100), Limits::default());
+    world.replica.set_health(ReplicaHealth::Down("a test asked for it".to_owned()));
+    let story = world.here.live(&single()).await;
+    assert_eq!(story.run().status, RunStatus::Completed);
+    world.replica.set_health(ReplicaHealth::Up);
+    assert_eq!(world.follow_there(100_000).await, story.0);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn p5_a_replica_that_does_not_answer_keeps_no_screen_of_its_owner_waiting() {
+    let world = two(&writing(3000, 100), Limits::default());
+    let owned = world.here.begin(&single()).await;
+    world.here.until(|story| story.output("a").len() > 10_000).await;
+    world.replica.set_delay(60 * SEC);
+    for _ in 0..8 {
+        tokio::time::sleep(SEC).await;
+        let asked = Instant::now();
+        world.here.service.screens.snapshot(&run(), |_| true, 0).await.unwrap();
+        assert!(asked.elapsed() < 100 * MS, "{:?}", asked.elapsed());
+    }
+    world.replica.set_delay(Duration::ZERO);
+    world.here.ended(&owned).await;
 }

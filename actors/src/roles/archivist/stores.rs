@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::Archivist;
 use crate::archive::ArchiveError;
-use crate::ids::RunKey;
 use crate::kernel::ExitStatus;
 use crate::ports::StoreError;
+use crate::roles::retry::Retry;
 
 /// The first wait after a failed write; it doubles …
 pub(super) const RETRY_FIRST: Duration = Duration::from_millis(200);
@@ -19,7 +19,7 @@ impl Archivist {
         &self,
         ask: impl AsyncFn() -> Result<Answer, StoreError>,
     ) -> Result<Answer, ExitStatus> {
-        let mut retry = Retry::default();
+        let mut retry = Retry::new(RETRY_FIRST, RETRY_MAX);
         loop {
             match ask().await {
                 Ok(answer) => return Ok(answer),
@@ -30,7 +30,9 @@ impl Archivist {
                     return Err(ExitStatus::Killed);
                 }
                 Err(StoreError::Broken(error)) => return Err(ExitStatus::failed(error)),
-                Err(error @ StoreError::Unavailable(_)) => retry.wait(&self.run, &error).await,
+                Err(error @ StoreError::Unavailable(_)) => {
+                    retry.wait(&self.run, "the archive waits", &error).await;
+                }
             }
         }
     }
@@ -40,7 +42,7 @@ impl Archivist {
         &self,
         ask: impl AsyncFn() -> Result<Answer, Error>,
     ) -> Result<Answer, ExitStatus> {
-        let mut retry = Retry::default();
+        let mut retry = Retry::new(RETRY_FIRST, RETRY_MAX);
         loop {
             match ask().await.map_err(Into::into) {
                 Ok(answer) => return Ok(answer),
@@ -49,31 +51,15 @@ impl Archivist {
                         return Err(ExitStatus::failed(error));
                     }
                     metrics::counter!("runcast_archive_failures_total").increment(1);
-                    retry.wait(&self.run, &error).await;
+                    retry.wait(&self.run, "the archive waits", &error).await;
                 }
                 Err(ArchiveError::Store(StoreError::Broken(error))) => {
                     return Err(ExitStatus::failed(error));
                 }
-                Err(ArchiveError::Store(error)) => retry.wait(&self.run, &error).await,
+                Err(ArchiveError::Store(error)) => {
+                    retry.wait(&self.run, "the archive waits", &error).await;
+                }
             }
         }
-    }
-}
-
-/// The wait between tries.
-struct Retry(Duration);
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self(RETRY_FIRST)
-    }
-}
-
-impl Retry {
-    async fn wait(&mut self, run: &RunKey, error: &dyn std::fmt::Display) {
-        let wait_ms = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        tracing::warn!(%run, %error, wait_ms, "the archive waits");
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(RETRY_MAX);
     }
 }
