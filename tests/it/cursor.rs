@@ -12,7 +12,7 @@ use crate::support::api::{Api, is_terminal, node_of};
 use crate::support::collect::{Collected, Logged};
 use crate::support::deadline::wait_for;
 use crate::support::programs::{after, pipe, pty, run_of, ticking};
-use crate::support::service::{Keeping, Service, hot_and_cold, remote};
+use crate::support::service::{Keeping, Service, hot_and_cold};
 use crate::support::sse::Message;
 
 hot_and_cold!(
@@ -21,12 +21,6 @@ hot_and_cold!(
     p1_p6_a_cursor_goes_on_over_a_kill_and_everything_seen_is_still_there,
     p1_pages_streams_filters_and_polling_share_the_cursor,
     nothing_after_the_cursor_of_an_ended_run_is_204,
-);
-remote!(
-    p1_a_viewer_that_is_cut_hundreds_of_times_has_what_one_that_never_left_has,
-    p1_a_cursor_goes_on_over_a_stop_and_a_start,
-    p1_p6_a_cursor_goes_on_over_a_kill_and_everything_seen_is_still_there,
-    p1_pages_streams_filters_and_polling_share_the_cursor,
 );
 
 /// How many nodes are busy at one time.

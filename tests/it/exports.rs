@@ -13,9 +13,12 @@ use tempfile::TempDir;
 use crate::support::api::Api;
 use crate::support::deadline::wait_for;
 use crate::support::programs::{after, cat_raw, log_lines, perl, pipe, pty, run_of, wait_for_file};
-use crate::support::service::{Keeping, Service, remote};
+use crate::support::service::{Keeping, Service, hot_and_cold};
 
-remote!(downloads_are_exact, every_stream_is_verified);
+hot_and_cold!(
+    a_download_has_the_exact_bytes_the_lines_or_a_cast,
+    verify_compares_every_stream_of_a_run,
+);
 
 /// How long a command of these tests may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -83,12 +86,7 @@ fn odd_bytes() -> Vec<u8> {
     bytes
 }
 
-#[tokio::test]
-async fn a_download_has_the_exact_bytes_the_lines_or_a_cast() {
-    downloads_are_exact(Keeping::Hot).await;
-}
-
-async fn downloads_are_exact(keeping: Keeping) {
+async fn a_download_has_the_exact_bytes_the_lines_or_a_cast(keeping: Keeping) {
     let folder = TempDir::new().expect("a directory");
     let bytes_file = folder.path().join("bytes");
     let bytes = odd_bytes();
@@ -356,12 +354,7 @@ async fn replay_gives_the_terminal_back_as_it_was() {
     }
 }
 
-#[tokio::test]
-async fn verify_compares_every_stream_of_a_run() {
-    every_stream_is_verified(Keeping::Hot).await;
-}
-
-async fn every_stream_is_verified(keeping: Keeping) {
+async fn verify_compares_every_stream_of_a_run(keeping: Keeping) {
     let folder = TempDir::new().expect("a directory");
     let bytes_file = folder.path().join("bytes");
     std::fs::write(&bytes_file, odd_bytes()).expect("a file");

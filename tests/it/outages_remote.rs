@@ -148,7 +148,10 @@ async fn p6_an_upload_that_a_kill_has_cut_off_is_made_anew_and_nothing_is_left()
     let file = folder.path().join("noise");
     std::fs::write(&file, &noise).expect("a file");
     let mut service = Service::builder()
-        .keeping(Keeping::Remote)
+        .keeping(Keeping::Cold)
+        .postgres(Postgres::shared().await)
+        .await
+        .s3(SeaweedFs::shared().await)
         .env("RUNCAST_FAIL_POINT", "archive.compacting:24")
         .start()
         .await;

@@ -14,9 +14,9 @@ use crate::support::api::{Api, RUN_LIMIT, node_of};
 use crate::support::archive::objects_of;
 use crate::support::deadline::wait_for;
 use crate::support::programs::{after, cat_raw, log_lines, pipe, pty, run_of, wait_for_file};
-use crate::support::service::{Keeping, Service, remote};
+use crate::support::service::{Keeping, Service, hot_and_cold};
 
-remote!(p5_any_moment_is_there);
+hot_and_cold!(p5_any_moment_of_a_stream_is_there_live_ended_and_after_a_restart);
 
 fn size_of(data: &Value) -> TerminalSize {
     let side = |name: &str| u16::try_from(data[name].as_u64().expect(name)).expect("a side");
@@ -176,6 +176,12 @@ async fn check_index(api: &Api, run: &str, chunks: &[Value]) {
 }
 
 async fn check_all(api: &Api, run: &str) -> Vec<Value> {
+    // Who does not run it counts in the background.
+    wait_for("the lines are counted", RUN_LIMIT, async || {
+        let page = get(api, &format!("/runs/{run}/terminal/show/lines?limit=1")).await;
+        page["totalLines"].as_u64()
+    })
+    .await;
     let chunks = chunks(api, run, "show", "pty").await;
     check_screens(api, run, &chunks).await;
     check_lines(api, run, &lines_of(&chunks)).await;
@@ -183,12 +189,7 @@ async fn check_all(api: &Api, run: &str) -> Vec<Value> {
     chunks
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p5_any_moment_of_a_stream_is_there_live_ended_and_after_a_restart() {
-    p5_any_moment_is_there(Keeping::Hot).await;
-}
-
-async fn p5_any_moment_is_there(keeping: Keeping) {
+async fn p5_any_moment_of_a_stream_is_there_live_ended_and_after_a_restart(keeping: Keeping) {
     let mut service = Service::keeping(keeping).await;
     let directory = tempfile::tempdir().expect("a directory");
     let (text, gate) = (directory.path().join("text"), directory.path().join("gate"));

@@ -5,10 +5,12 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use runcast_actors::entry::TerminalSize;
+use runcast_actors::ports::ObjectKey;
 use runcast_actors::screen::VirtualTerminal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::support::archive::objects_of;
 use crate::support::deadline::wait_for;
 use crate::support::programs::{log_lines, pipe, pty, run_of};
 use crate::support::service::Service;
@@ -166,13 +168,16 @@ async fn p7_what_zstd_unpacks_from_the_archive_is_a_cast() {
         are_final.then_some(rows)
     })
     .await;
+    let objects = objects_of(&service).await;
     for row in archived {
         let (node, stream) = (row["nodeRef"].as_str(), row["stream"].as_str());
         let (node, stream) = (node.expect("a node"), stream.expect("a stream"));
         let object = row["fileUrl"].as_str().expect("an object");
-        let packed = service.data_dir().join("archive").join(object);
-        let packed = packed.to_str().expect("text");
-        let plain = tool("zstd", at, &["-q", "-d", "-c", packed]).await.stdout;
+        let key = ObjectKey::stored(object).expect("a key");
+        let length = objects.length(&key).await.expect("it is there");
+        let packed = objects.read(&key, 0..length).await.expect("the object");
+        std::fs::write(at.join("packed.cast.zst"), packed).expect("a file");
+        let plain = tool("zstd", at, &["-q", "-d", "-c", "packed.cast.zst"]).await.stdout;
         std::fs::write(at.join("plain.cast"), &plain).expect("a file");
         let query = format!("stream={stream}");
         let ours = save(&service, &run, node, &query, &at.join("ours.cast")).await;

@@ -13,7 +13,7 @@ use crate::ids::{RunKey, Seq};
 use crate::live_runs::LiveRuns;
 use crate::ports::{LogError, Page, RecordingStore, Replica, RunLog, RunStore, StoreError, Wake};
 
-/// How old may be what is known of the checkpoints of a run of another instance.
+/// How old may be what is known of the checkpoints of a run of another instance while the replica has it.
 const CHECKPOINTS_AGE: Duration = Duration::from_secs(1);
 /// Of how many runs checkpoints are remembered.
 const RUNS_REMEMBERED: usize = 10_000;
@@ -100,8 +100,10 @@ impl NearestReader {
                 Err(error @ LogError::Unavailable(_)) => (Page::default(), Some(error)),
                 Err(error) => return Err(error),
             };
-        // It is at its end, has trimmed, was emptied, is gone because all is recorded, or is away.
-        let Recorded { through, is_whole } = self.recorded(run).await?;
+        // It is at its end, has trimmed, was emptied, is gone because all is recorded, or is away. Where it has
+        // nothing, the end of the run is known from what is recorded alone, and that must not be old.
+        let age = if page.tail == Seq::START { Duration::ZERO } else { CHECKPOINTS_AGE };
+        let Recorded { through, is_whole } = self.recorded(run, age).await?;
         match away {
             Some(error) if through <= after && !is_whole => Err(error),
             _ => {
@@ -121,9 +123,10 @@ impl NearestReader {
         }
     }
 
-    async fn recorded(&self, run: &RunKey) -> Result<Recorded, LogError> {
+    /// What is recorded, as of at most this long ago.
+    async fn recorded(&self, run: &RunKey, max_age: Duration) -> Result<Recorded, LogError> {
         if let Some((at, recorded)) = self.lock().get(run)
-            && at.elapsed() < CHECKPOINTS_AGE
+            && (recorded.is_whole || at.elapsed() < max_age)
         {
             return Ok(*recorded);
         }

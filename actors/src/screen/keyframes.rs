@@ -258,6 +258,11 @@ impl KeyframeList {
         self.seen = self.seen.max(seq);
     }
 
+    /// True if nothing of the stream up to an entry has still to be seen.
+    pub fn has_seen(&self, seq: Seq) -> bool {
+        self.extent.has_ended || self.seen >= seq
+    }
+
     fn last_where(&self, is_before: impl Fn(&Keyframe) -> bool) -> &Arc<Keyframe> {
         let count = self.frames.partition_point(|frame| is_before(frame));
         &self.frames[count.saturating_sub(1)]

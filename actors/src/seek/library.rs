@@ -123,7 +123,7 @@ impl KeyframeLibrary {
                 list
             }
         };
-        if !list.extent().has_ended {
+        if !list.has_seen(end_of(&self.history, run).await?) {
             self.rebuild(run, stream, list.clone());
         }
         Ok(Some(list))

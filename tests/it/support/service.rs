@@ -26,8 +26,10 @@ const SHOWN_LOG_BYTES: usize = 8 * 1024;
 /// How long it may take until the log is empty, beside what happens in the run.
 const TRIM_LIMIT: Duration = Duration::from_secs(300);
 /// Archives at once, in many small pieces, and keeps nothing twice.
-const COLD: &str = "[retention]\nhot_min_secs = 0\n[archive]\nsegment_bytes = 65536\n\
+const COLD: &str = "[retention]\nhot_min_secs = 0\nhot_ttl_secs = 0\n[archive]\nsegment_bytes = 65536\n\
     flush_interval_ms = 100\ndelete_after_secs = 0";
+
+const ROLE: &str = "RUNCAST__SERVER__ROLE";
 
 /// How long the log of a service keeps what is in the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +38,6 @@ pub(crate) enum Keeping {
     Hot,
     /// Not at all: who comes a little later is served from the archive.
     Cold,
-    /// Not at all, with the archive in S3 and the rows in PostgreSQL.
-    Remote,
 }
 
 /// Tests with both ways of keeping, in modules `hot` and `cold`, out of functions that take a [`Keeping`].
@@ -59,18 +59,11 @@ macro_rules! hot_and_cold {
 }
 pub(crate) use hot_and_cold;
 
-/// Tests in the module `remote`, with the stores of production, out of functions that take a [`Keeping`].
-macro_rules! remote {
-    ($($name:ident),+ $(,)?) => {
-        mod remote {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                super::$name($crate::support::service::Keeping::Remote).await;
-            })+
-        }
-    };
+/// True if services keep what they have on the servers of production instead of in their data directory, and
+/// answer through a second instance, which owns no run; unless a test chooses its stores by itself.
+pub(crate) fn is_elsewhere() -> bool {
+    std::env::var_os("RUNCAST_TEST_ELSEWHERE").is_some()
 }
-pub(crate) use remote;
 
 /// How a service is started.
 pub(crate) struct ServiceBuilder {
@@ -78,6 +71,7 @@ pub(crate) struct ServiceBuilder {
     keeping: Keeping,
     environment: Vec<(String, String)>,
     data_dir: Option<PathBuf>,
+    is_elsewhere: bool,
 }
 
 impl ServiceBuilder {
@@ -93,7 +87,7 @@ impl ServiceBuilder {
         self.keeping = keeping;
         match keeping {
             Keeping::Hot => self,
-            Keeping::Cold | Keeping::Remote => self.config(COLD),
+            Keeping::Cold => self.config(COLD),
         }
     }
 
@@ -103,17 +97,24 @@ impl ServiceBuilder {
         self
     }
 
+    /// Keeps everything in its data directory and answers for itself, whatever the others do.
+    pub(crate) fn embedded(mut self) -> Self {
+        self.is_elsewhere = false;
+        self
+    }
+
     /// Keeps its rows in a new database of this server.
     pub(crate) async fn postgres(self, server: &Postgres) -> Self {
         let url = server.database().await;
-        self.env("DATABASE_URL", &url)
+        self.embedded().env("DATABASE_URL", &url)
     }
 
     /// Keeps its archive at a new place in the bucket of this server.
     pub(crate) fn s3(self, server: &SeaweedFs) -> Self {
         let settings = server.settings();
         let key = settings.credentials.expect("with a key");
-        self.env("RUNCAST__ARCHIVE__BACKEND", "s3")
+        self.embedded()
+            .env("RUNCAST__ARCHIVE__BACKEND", "s3")
             .env("RUNCAST__ARCHIVE__S3__BUCKET", &settings.bucket)
             .env("RUNCAST__ARCHIVE__S3__FORCE_PATH_STYLE", "true")
             .env("RUNCAST__ARCHIVE__S3__PREFIX", &settings.prefix)
@@ -125,12 +126,12 @@ impl ServiceBuilder {
     /// Shares rows, archive and replica with this one, as another instance.
     pub(crate) fn beside(mut self, other: &Service) -> Self {
         self.environment.clone_from(&other.environment);
-        self
+        self.embedded()
     }
 
     /// Copies its runs to this server, and follows there those of other instances.
     pub(crate) fn redis(self, server: &Redis) -> Self {
-        self.env("REDIS_URL", &server.url())
+        self.embedded().env("REDIS_URL", &server.url())
     }
 
     /// Uses this data directory instead of a fresh one.
@@ -141,16 +142,29 @@ impl ServiceBuilder {
 
     /// Starts the service and waits until it is ready.
     pub(crate) async fn start(mut self) -> Service {
-        if self.keeping == Keeping::Remote {
-            self = self.postgres(Postgres::shared().await).await;
-            self = self.s3(SeaweedFs::shared().await);
+        if !self.is_elsewhere {
+            let mut service = self.prepare();
+            service.restart().await;
+            return service;
         }
-        let mut service = self.prepare();
+        self = self.postgres(Postgres::shared().await).await;
+        self = self.s3(SeaweedFs::shared().await);
+        self = self.env("REDIS_URL", &Redis::shared().await.database_url());
+        let reader = Self {
+            data_dir: None,
+            config: self.config.clone(),
+            environment: self.environment.clone(),
+            ..self
+        };
+        let mut service = self.env(ROLE, "worker").prepare();
         service.restart().await;
+        let mut reader = reader.env(ROLE, "api").prepare();
+        reader.restart().await;
+        service.reader = Some(Box::new(reader));
         service
     }
 
-    /// Everything but the start; for services that are expected to refuse it.
+    /// Everything but the start, in its data directory; for services that are expected to refuse it.
     pub(crate) fn prepare(self) -> Service {
         let directory = TempDir::with_prefix("runcast-it-").expect("a temporary directory");
         let config_path = directory.path().join("config.toml");
@@ -166,6 +180,7 @@ impl ServiceBuilder {
             child: None,
             starts: 0,
             directory,
+            reader: None,
         }
     }
 }
@@ -180,6 +195,8 @@ pub(crate) struct Service {
     child: Option<Child>,
     starts: usize,
     directory: TempDir,
+    /// Another instance, which answers for it.
+    reader: Option<Box<Service>>,
 }
 
 impl Service {
@@ -195,6 +212,7 @@ impl Service {
             keeping: Keeping::Hot,
             environment: Vec::new(),
             data_dir: None,
+            is_elsewhere: is_elsewhere(),
         }
     }
 
@@ -245,7 +263,7 @@ impl Service {
         })
         .await;
         self.address = address;
-        let api = self.api();
+        let api = self.own_api();
         wait_for("the service is ready", START_LIMIT, async || {
             (api.try_get("/readyz").await.ok()?.status == 200).then_some(())
         })
@@ -254,12 +272,12 @@ impl Service {
 
     /// The address without a path.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.address())
     }
 
-    /// Where it listens.
+    /// Where clients reach it.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.reader.as_ref().map_or(self.address, |reader| reader.address)
     }
 
     /// What was set in its environment.
@@ -272,6 +290,11 @@ impl Service {
         Api::new(&self.url())
     }
 
+    /// A client of the process that runs the nodes.
+    pub(crate) fn own_api(&self) -> Api {
+        Api::new(&format!("http://{}", self.address))
+    }
+
     /// The data directory.
     pub(crate) fn data_dir(&self) -> &Path {
         &self.data_dir
@@ -282,13 +305,14 @@ impl Service {
         self.child.as_ref().expect("the service runs").id()
     }
 
-    /// Memory of the process that is resident, in bytes.
+    /// Resident memory, in bytes; of both processes if another one answers for it.
     pub(crate) fn rss_bytes(&self) -> u64 {
+        let of_reader = self.reader.as_ref().map_or(0, |reader| reader.rss_bytes());
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
         let status = status.expect("the process is there");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB")).expect("VmRSS");
-        kib.trim().parse::<u64>().expect("a number") * 1024
+        kib.trim().parse::<u64>().expect("a number") * 1024 + of_reader
     }
 
     /// Ends the process as `kill -9` does, and waits until it is gone.
@@ -339,7 +363,7 @@ impl Service {
 
     /// Of how many runs the log holds something, as the service says.
     pub(crate) async fn log_runs(&self) -> u64 {
-        let metrics = self.api().try_get("/metrics").await.expect("an answer").expect(200).body;
+        let metrics = self.own_api().try_get("/metrics").await.expect("an answer").expect(200).body;
         let metrics = String::from_utf8(metrics).expect("text");
         let line = metrics.lines().find_map(|line| line.strip_prefix("runcast_log_runs "));
         line.expect("the metric is there").parse().expect("a number")
@@ -350,9 +374,10 @@ impl Service {
         self.keeping != Keeping::Hot
     }
 
-    /// What the process has logged since its last start.
+    /// What the process has logged since its last start, and the one that answers for it.
     pub(crate) fn log(&self) -> String {
-        read_log(&self.log_path())
+        let of_reader = self.reader.as_ref().map(|reader| reader.log()).unwrap_or_default();
+        read_log(&self.log_path()) + &of_reader
     }
 
     fn log_path(&self) -> PathBuf {
@@ -367,7 +392,7 @@ impl Drop for Service {
             let _ = child.wait();
         }
         if std::thread::panicking() {
-            let log = self.log();
+            let log = read_log(&self.log_path());
             let mut from = log.len().saturating_sub(SHOWN_LOG_BYTES);
             while !log.is_char_boundary(from) {
                 from += 1;

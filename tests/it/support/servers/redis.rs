@@ -1,11 +1,19 @@
 //! Redis, keeping everything in memory.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
 
 use super::process::{ServerProcess, folder};
 use super::{free_ports, program};
+
+/// Databases of a server: more than tests take of the shared one.
+const DATABASES: usize = 1000;
+
+static SHARED: OnceCell<Redis> = OnceCell::const_new();
+static NEXT_DATABASE: AtomicUsize = AtomicUsize::new(0);
 
 /// A server of Redis.
 pub(crate) struct Redis {
@@ -15,6 +23,11 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
+    /// The one that tests share.
+    pub(crate) async fn shared() -> &'static Self {
+        SHARED.get_or_init(Self::start).await
+    }
+
     /// One of its own, empty.
     pub(crate) async fn start() -> Self {
         let [port] = free_ports();
@@ -26,7 +39,10 @@ impl Redis {
     /// Starts it again on the same port.
     pub(crate) async fn restart(&mut self) {
         assert!(self.process.is_none(), "it runs already");
-        let options = format!("--port {} --bind 127.0.0.1 --save  --appendonly no", self.port);
+        let options = format!(
+            "--port {} --bind 127.0.0.1 --save  --appendonly no --databases {DATABASES}",
+            self.port
+        );
         let mut command = vec![program("redis-server", &[]).display().to_string()];
         command.extend(options.split(' ').map(str::to_owned));
         let process = ServerProcess::start(&self.folder, "KILL", &command);
@@ -43,6 +59,13 @@ impl Redis {
     /// Where its files are.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The address of a database that nobody else has.
+    pub(crate) fn database_url(&self) -> String {
+        let number = NEXT_DATABASE.fetch_add(1, Ordering::Relaxed);
+        assert!(number < DATABASES, "all databases are taken");
+        format!("{}/{number}", self.url())
     }
 
     /// Its address.
