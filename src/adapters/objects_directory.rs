@@ -97,7 +97,7 @@ impl ObjectStore for DirectoryObjects {
         self.blocking(move |files| {
             let mut file = files.begin()?;
             file.append(&body)?;
-            files.keep(&file, &key)
+            files.keep(&file, &key, true)
         })
         .await
     }
@@ -144,7 +144,7 @@ impl ObjectStore for DirectoryObjects {
         self.blocking(move |files| {
             let mut file = files.begin()?;
             file.append(written)?;
-            files.keep(&file, &key)?;
+            files.keep(&file, &key, true)?;
             let found = files.read(&key, &(0..written.len() as u64));
             files.delete(&key)?;
             match found? {
@@ -182,6 +182,6 @@ impl ObjectWriter for DirectoryWriter {
     async fn finish(mut self: Box<Self>) -> Result<(), ObjectError> {
         let file = self.take()?;
         let key = self.key.clone();
-        self.store.blocking(move |files| files.keep(&file, &key)).await
+        self.store.blocking(move |files| files.keep(&file, &key, false)).await
     }
 }

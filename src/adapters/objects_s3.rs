@@ -142,14 +142,30 @@ impl S3Objects {
         ObjectKey::stored(name.strip_prefix(&self.inner.prefix)?)
     }
 
-    async fn put_one(&self, key: &ObjectKey, body: Bytes) -> Result<(), ObjectError> {
+    async fn put_one(
+        &self,
+        key: &ObjectKey,
+        body: Bytes,
+        replaces: bool,
+    ) -> Result<(), ObjectError> {
         let request = self.inner.client.put_object().bucket(&self.inner.bucket);
+        let request = request.set_if_none_match(condition(replaces));
         // The largest of the SDK's futures: where it is awaited there is no room for it.
         let put = Box::pin(request.key(self.name(key)).body(ByteStream::from(body)).send());
         self.limited(async {
             put.await.map(drop).map_err(|error| self.inner.failures.of_object(key, &error))
         })
         .await
+    }
+
+    async fn writer(
+        &self,
+        key: &ObjectKey,
+        replaces: bool,
+    ) -> Result<Box<dyn ObjectWriter>, ObjectError> {
+        let turn = self.inner.writers.clone().acquire_owned().await;
+        let turn = turn.map_err(|closed| self.inner.failures.away(&closed.to_string()))?;
+        Ok(Box::new(S3Writer::new(self.clone(), key.clone(), replaces, turn)))
     }
 
     /// What the store says of the length of an object.
@@ -283,17 +299,15 @@ impl Pages {
 impl ObjectStore for S3Objects {
     async fn put(&self, key: &ObjectKey, body: Bytes) -> Result<(), ObjectError> {
         if body.len() <= PART_BYTES {
-            return self.put_one(key, body).await;
+            return self.put_one(key, body, true).await;
         }
-        let mut writer = self.create(key).await?;
+        let mut writer = self.writer(key, true).await?;
         writer.write(body).await?;
         writer.finish().await
     }
 
     async fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, ObjectError> {
-        let turn = self.inner.writers.clone().acquire_owned().await;
-        let turn = turn.map_err(|closed| self.inner.failures.away(&closed.to_string()))?;
-        Ok(Box::new(S3Writer::new(self.clone(), key.clone(), turn)))
+        self.writer(key, false).await
     }
 
     async fn read(&self, key: &ObjectKey, range: Range<u64>) -> Result<Bytes, ObjectError> {
@@ -365,6 +379,11 @@ impl ObjectStore for S3Objects {
         let done = self.inner.runtime.spawn(probe).await;
         done.unwrap_or_else(|error| Err(self.inner.failures.away(&error.to_string())))
     }
+}
+
+/// `If-None-Match`, unless an object may take the place of another one.
+fn condition(replaces: bool) -> Option<String> {
+    (!replaces).then(|| "*".to_owned())
 }
 
 fn is_folder(prefix: &str) -> bool {

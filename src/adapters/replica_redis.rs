@@ -107,6 +107,8 @@ impl RedisReplica {
         Ok(self.on_runtime(reading).await?.pop().unwrap_or_default())
     }
 
+    /// Does it in a task of its own, so that what was begun is finished, and that batches are encoded on the
+    /// threads of the clients and not on those of runs.
     async fn on_runtime<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, LogError>> + Send + 'static,
@@ -257,10 +259,12 @@ impl Replica for RedisReplica {
     }
 
     async fn announce_queued(&self) -> Result<(), LogError> {
-        let mut command = deadpool_redis::redis::cmd("PUBLISH");
-        command.arg(QUEUED_CHANNEL).arg("1");
-        match self.read_one(command).await? {
-            Value::ServerError(error) => Err(self.connections.refusal(&error.into())),
+        let connections = self.connections.clone();
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.cmd("PUBLISH").arg(QUEUED_CHANNEL).arg("1");
+        let telling = async move { connections.write(&pipeline).await };
+        match self.on_runtime(telling).await?.pop() {
+            Some(Value::ServerError(error)) => Err(self.connections.refusal(&error.into())),
             _ => Ok(()),
         }
     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::{Archive, ArchiveError};
 use crate::cast::{self, CastError, FrameInfo, FrameMerger, Tally};
@@ -12,6 +13,8 @@ use crate::ports::{ObjectError, ObjectKey, ObjectWriter, Segment};
 
 /// Rows that are read at once.
 const SEGMENTS: u32 = 256;
+/// Of an object that is there already, read at once.
+const COMPARED_BYTES: usize = 1024 * 1024;
 
 /// What came of it.
 #[derive(Debug, Clone)]
@@ -37,6 +40,9 @@ struct Index<'a> {
 /// Writes the recording of a stream from its segments. Holds one frame at a time. `totals` is what the
 /// stream's end tells, if it has one. If something cannot be read, the segments stay: what is damaged now
 /// may come back, and nothing is deleted that is not elsewhere.
+///
+/// A recording that is there already was left by a try that did not come to its row, or belongs to another
+/// owner: it is taken if it is the same, and else left alone, and this one has its epoch in its name.
 pub async fn compact(
     archive: &Archive,
     run: &RunKey,
@@ -44,12 +50,31 @@ pub async fn compact(
     epoch: Epoch,
     totals: Option<&StreamTotals>,
 ) -> Result<Compaction, ArchiveError> {
-    let object = ObjectKey::recording(run, stream);
+    let usual = ObjectKey::recording(run, stream);
+    match write(archive, run, stream, epoch, totals, usual).await {
+        Err(ArchiveError::Objects(ObjectError::Exists(usual))) => {
+            tracing::warn!(%run, object = %usual, "another recording is there");
+            let own = ObjectKey::recording_of_epoch(run, stream, epoch);
+            write(archive, run, stream, epoch, totals, own).await
+        }
+        written => written,
+    }
+}
+
+async fn write(
+    archive: &Archive,
+    run: &RunKey,
+    stream: &StreamKey,
+    epoch: Epoch,
+    totals: Option<&StreamTotals>,
+    object: ObjectKey,
+) -> Result<Compaction, ArchiveError> {
     let mut copy = Copy {
         writer: archive.objects().create(&object).await?,
         merger: FrameMerger::new(),
         frames: Vec::new(),
         length: 0,
+        hash: Sha256::new(),
         tally: Tally::default(),
         is_damaged: false,
     };
@@ -70,19 +95,40 @@ pub async fn compact(
     let rest =
         std::mem::take(&mut copy.merger).finish().map_err(|error| damaged(&object, &error))?;
     copy.write(rest).await?;
-    let Copy { writer, frames, length, tally, is_damaged, .. } = copy;
+    let Copy { writer, frames, length, hash, tally, is_damaged, .. } = copy;
     let whole = if frames.is_empty() || is_damaged {
         drop(writer);
         None
     } else {
-        writer.finish().await?;
+        match writer.finish().await {
+            Err(ObjectError::Exists(_)) if is_same(archive, &object, length, hash).await? => {}
+            finished => finished?,
+        }
         fail_point("archive.recording_written");
         let index = Index { version: 1, frames: &frames, r#final: totals };
         let index = serde_json::to_vec(&index).expect("plain values with strings as keys");
-        archive.objects().put(&ObjectKey::index(run, stream), Bytes::from(index)).await?;
+        archive.objects().put(&ObjectKey::index(&object), Bytes::from(index)).await?;
         Some(Segment { stream: stream.clone(), epoch, object, length, frames })
     };
     Ok(Compaction { whole, tally, is_damaged })
+}
+
+/// Whether an object has this length and this hash.
+async fn is_same(
+    archive: &Archive,
+    object: &ObjectKey,
+    length: u64,
+    hash: Sha256,
+) -> Result<bool, ArchiveError> {
+    if archive.objects().length(object).await? != length {
+        return Ok(false);
+    }
+    let mut found = Sha256::new();
+    for from in (0..length).step_by(COMPARED_BYTES) {
+        let range = from..length.min(from + COMPARED_BYTES as u64);
+        found.update(archive.objects().read(object, range).await?);
+    }
+    Ok(found.finalize() == hash.finalize())
 }
 
 struct Copy {
@@ -90,6 +136,7 @@ struct Copy {
     merger: FrameMerger,
     frames: Vec<FrameInfo>,
     length: u64,
+    hash: Sha256,
     tally: Tally,
     is_damaged: bool,
 }
@@ -140,6 +187,7 @@ impl Copy {
     async fn write(&mut self, frames: Vec<(FrameInfo, Bytes)>) -> Result<(), ArchiveError> {
         for (info, bytes) in frames {
             self.length += bytes.len() as u64;
+            self.hash.update(&bytes);
             self.frames.push(info);
             self.writer.write(bytes).await?;
             fail_point("archive.compacting");

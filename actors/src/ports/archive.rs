@@ -52,9 +52,16 @@ impl ObjectKey {
         Self::below(run, stream, "recording.cast.zst")
     }
 
-    /// Where everything stands in the recording, for other programs.
-    pub fn index(run: &RunKey, stream: &StreamKey) -> Self {
-        Self::below(run, stream, "index.json")
+    /// The same, where another owner has left one that is different.
+    pub fn recording_of_epoch(run: &RunKey, stream: &StreamKey, epoch: Epoch) -> Self {
+        Self::below(run, stream, &format!("recording-{epoch}.cast.zst"))
+    }
+
+    /// Where everything stands in a recording, for other programs: `index.json` beside `recording.cast.zst`.
+    pub fn index(recording: &Self) -> Self {
+        let name = recording.as_str().strip_suffix(".cast.zst").unwrap_or(recording.as_str());
+        let (folder, name) = name.rsplit_once('/').unwrap_or(("", name));
+        Self(Arc::from(format!("{folder}/{}.json", name.replace("recording", "index"))))
     }
 
     /// The screens from which a seek begins.
@@ -106,7 +113,8 @@ pub trait ObjectStore: Send + Sync {
     /// Keeps an object; one of the same name is replaced. When it returns `Ok`, it survives a power cut.
     async fn put(&self, key: &ObjectKey, body: Bytes) -> Result<(), ObjectError>;
 
-    /// Begins an object whose size is not known. It is there once [`ObjectWriter::finish`] returns `Ok`.
+    /// Begins an object whose size is not known. It is there once [`ObjectWriter::finish`] returns `Ok`, and
+    /// replaces none: two who write the same one cannot take it from each other.
     async fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>, ObjectError>;
 
     /// Exactly these bytes of an object.
@@ -134,7 +142,8 @@ pub trait ObjectWriter: Send {
     /// Appends.
     async fn write(&mut self, bytes: Bytes) -> Result<(), ObjectError>;
 
-    /// Makes it an object, replacing one of the same name.
+    /// Makes it an object; [`ObjectError::Exists`] if there is one of this name by now. After a failure it may
+    /// be there all the same.
     async fn finish(self: Box<Self>) -> Result<(), ObjectError>;
 }
 
@@ -156,6 +165,9 @@ pub enum ObjectError {
     /// The object is shorter than it should be, or not what it should be.
     #[error("the object {0} is damaged: {1}")]
     Damaged(ObjectKey, String),
+    /// There is an object of this name, and it is not to be replaced.
+    #[error("the object {0} is there already")]
+    Exists(ObjectKey),
     /// The store cannot be used at this moment; the same call may work later.
     #[error("the archive is away: {0}")]
     Unavailable(String),

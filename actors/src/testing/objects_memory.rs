@@ -168,7 +168,12 @@ impl ObjectWriter for MemoryWriter {
     }
 
     async fn finish(self: Box<Self>) -> Result<(), ObjectError> {
-        self.store.put(&self.key, self.body.freeze()).await
+        let mut kept = self.store.serve(Call::Put)?;
+        if kept.objects.contains_key(&self.key) {
+            return Err(ObjectError::Exists(self.key));
+        }
+        kept.objects.insert(self.key, self.body.freeze());
+        Ok(())
     }
 }
 

@@ -46,6 +46,24 @@ impl Drop for TemporaryFile {
     }
 }
 
+/// Renames where nothing has that name.
+fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    // A second name is refused where there is one; the first one goes with the temporary file.
+    match fs::hard_link(from, to) {
+        Err(error)
+            if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported) =>
+        {
+            // A file system without such names.
+            if to.try_exists()? {
+                Err(ErrorKind::AlreadyExists.into())
+            } else {
+                fs::rename(from, to)
+            }
+        }
+        linked => linked,
+    }
+}
+
 impl Files {
     pub(super) fn at(root: PathBuf) -> Self {
         let temporary = root.join(TEMPORARY_FOLDER);
@@ -114,16 +132,29 @@ impl Files {
         }
     }
 
-    /// Makes a file the object of this name.
-    pub(super) fn keep(&self, file: &TemporaryFile, key: &ObjectKey) -> Result<(), ObjectError> {
+    /// Makes a file the object of this name; [`ObjectError::Exists`] where there is one that it does not replace.
+    pub(super) fn keep(
+        &self,
+        file: &TemporaryFile,
+        key: &ObjectKey,
+        replaces: bool,
+    ) -> Result<(), ObjectError> {
         file.file.sync_all().map_err(|error| unavailable(&file.path, &error))?;
         let path = self.path(key.as_str());
         let folder = path.parent().unwrap_or(&self.root);
         let mut attempts = 1;
         loop {
             self.make_folder(folder)?;
-            match fs::rename(&file.path, &path).and_then(|()| sync_folder(folder)) {
+            let named = if replaces {
+                fs::rename(&file.path, &path)
+            } else {
+                rename_to_new(&file.path, &path)
+            };
+            match named.and_then(|()| sync_folder(folder)) {
                 Ok(()) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    return Err(ObjectError::Exists(key.clone()));
+                }
                 Err(error) if error.kind() == ErrorKind::NotFound && attempts < RENAME_ATTEMPTS => {
                     attempts += 1;
                 }

@@ -67,13 +67,15 @@ async fn objects_and_nothing_else_survive_a_restart() {
     fs::write(temporary.join("left-by-a-dead-process"), b"half").expect("written");
     let living = open(folder.path());
     assert!(names(&temporary).is_empty(), "it is removed at the start");
-    let mut writer = living.create(&object).await.expect("begun");
+    let next = key("recordings/default/run/test/pty/recording.cast.zst");
+    let mut writer = living.create(&next).await.expect("begun");
     writer.write(Bytes::from_static(b"next")).await.expect("written");
     let second = open(folder.path());
     second.remove_all("recordings/other/").await.expect("removed");
     assert_eq!(names(&temporary).len(), 1, "what a living writer has stays");
     writer.finish().await.expect("finished");
-    assert_eq!(second.read(&object, 0..4).await, Ok(Bytes::from_static(b"next")));
+    assert_eq!(second.read(&next, 0..4).await, Ok(Bytes::from_static(b"next")));
+    assert_eq!(second.read(&object, 0..5).await, Ok(Bytes::from_static(b"whole")));
     assert!(names(&temporary).is_empty());
 }
 

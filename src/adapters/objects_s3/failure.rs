@@ -32,6 +32,7 @@ impl Failures {
     {
         match (error.code(), status(error)) {
             (Some("NoSuchKey"), _) => ObjectError::NotFound(key.clone()),
+            (_, Some(412)) => ObjectError::Exists(key.clone()),
             (_, Some(416)) => {
                 ObjectError::Damaged(key.clone(), "shorter than what was asked for".to_owned())
             }

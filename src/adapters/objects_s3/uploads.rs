@@ -8,7 +8,7 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MultipartUpload
 use bytes::Bytes;
 use runcast_actors::ports::{ObjectError, ObjectKey};
 
-use super::S3Objects;
+use super::{S3Objects, condition};
 
 /// An object that is uploaded in parts. Dropped before it is completed, it is aborted.
 pub(super) struct Upload {
@@ -52,14 +52,15 @@ impl Upload {
         Ok(())
     }
 
-    /// Makes the parts one object.
-    pub(super) async fn complete(mut self) -> Result<(), ObjectError> {
+    /// Makes the parts one object, also in the place of another one if it `replaces`.
+    pub(super) async fn complete(mut self, replaces: bool) -> Result<(), ObjectError> {
         let inner = &self.store.inner;
         let parts = std::mem::take(&mut self.parts);
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let request = inner.client.complete_multipart_upload().bucket(&inner.bucket);
         let request = request.key(self.store.name(&self.key)).upload_id(&self.id);
         let request = request.multipart_upload(parts);
+        let request = request.set_if_none_match(condition(replaces));
         let completed = self.store.limited(async {
             request.send().await.map_err(|error| inner.failures.of_object(&self.key, &error))
         });

@@ -12,6 +12,7 @@ use super::{PART_BYTES, S3Objects};
 pub(super) struct S3Writer {
     store: S3Objects,
     key: ObjectKey,
+    replaces: bool,
     /// None after a write that failed or was given up: what is missing then cannot be known.
     state: Option<State>,
     _turn: OwnedSemaphorePermit,
@@ -24,8 +25,14 @@ struct State {
 }
 
 impl S3Writer {
-    pub(super) fn new(store: S3Objects, key: ObjectKey, turn: OwnedSemaphorePermit) -> Self {
-        Self { store, key, state: Some(State::default()), _turn: turn }
+    /// What it writes takes the place of an object that is there if it `replaces`.
+    pub(super) fn new(
+        store: S3Objects,
+        key: ObjectKey,
+        replaces: bool,
+        turn: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { store, key, replaces, state: Some(State::default()), _turn: turn }
     }
 
     fn take(&mut self) -> Result<State, ObjectError> {
@@ -65,9 +72,9 @@ impl ObjectWriter for S3Writer {
     async fn finish(mut self: Box<Self>) -> Result<(), ObjectError> {
         let mut state = self.take()?;
         let Some(mut upload) = state.upload.take() else {
-            return self.store.put_one(&self.key, state.part.freeze()).await;
+            return self.store.put_one(&self.key, state.part.freeze(), self.replaces).await;
         };
         upload.part(state.part.freeze()).await?;
-        upload.complete().await
+        upload.complete(self.replaces).await
     }
 }

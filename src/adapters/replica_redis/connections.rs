@@ -95,15 +95,17 @@ impl Connections {
         self.write(&pipeline).await
     }
 
-    async fn write(&self, pipeline: &Pipeline) -> Result<Vec<Value>, LogError> {
+    /// Runs commands over one of the pool.
+    pub(super) async fn write(&self, pipeline: &Pipeline) -> Result<Vec<Value>, LogError> {
         self.condition.admit()?;
         let mut connection = self.writers.get().await.map_err(|error| self.no_connection(error))?;
         let answered = connection.req_packed_commands(pipeline, 0, pipeline.len()).await;
-        if answered.as_ref().is_err_and(is_away) {
-            // Whatever state it is in, another one is better.
+        let judged = self.judged(answered);
+        if judged.is_err() {
+            // Whatever state it is in, another one is better: it may also lead to another server.
             drop(Connection::take(connection));
         }
-        self.judged(answered)
+        judged
     }
 
     /// Runs commands that change nothing, over the one connection that all reads share.
@@ -111,13 +113,14 @@ impl Connections {
         self.condition.admit()?;
         let (mut connection, number) = self.reader().await?;
         let answered = connection.req_packed_commands(pipeline, 0, pipeline.len()).await;
-        if answered.as_ref().is_err_and(is_away) {
+        let judged = self.judged(answered);
+        if judged.is_err() {
             let mut reader = self.reader.lock().await;
             if reader.number == number {
                 reader.connection = None;
             }
         }
-        self.judged(answered)
+        judged
     }
 
     async fn reader(&self) -> Result<(MultiplexedConnection, u64), LogError> {
@@ -149,11 +152,11 @@ impl Connections {
     fn judged(&self, answered: RedisResult<Vec<Value>>) -> Result<Vec<Value>, LogError> {
         match answered {
             Ok(answers) => {
-                let refused = answers.iter().find_map(|answer| match answer {
+                let mut refusals = answers.iter().filter_map(|answer| match answer {
                     Value::ServerError(error) => Some(RedisError::from(error.clone())),
                     _ => None,
                 });
-                if let Some(error) = refused.filter(is_away) {
+                if let Some(error) = refusals.find(is_away) {
                     return Err(self.condition.failed(&error));
                 }
                 self.condition.reached();

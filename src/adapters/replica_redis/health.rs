@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_redis::redis::{Pipeline, Value};
+use runcast_actors::ports::LogError;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::condition::Condition;
@@ -30,18 +31,27 @@ pub(super) async fn watch(connections: Arc<Connections>, condition: Arc<Conditio
             continue;
         }
         if inspected.is_none_or(|inspected| inspected.elapsed() >= INSPECT_EVERY)
-            && let Ok(warning) = inspect(&connections).await
+            && let Ok(inspected_now) = inspect(&connections).await
         {
+            let Inspected { warning, has_room } = inspected_now;
             condition.set_warning(warning);
+            if has_room {
+                condition.set_full(false);
+            }
             inspected = Some(Instant::now());
         }
     }
 }
 
-/// What may be lost; nothing if the server does not let us look.
-async fn inspect(
-    connections: &Connections,
-) -> Result<Option<String>, runcast_actors::ports::LogError> {
+/// What a look at the server told; nothing if it does not let us look.
+struct Inspected {
+    /// What may be lost.
+    warning: Option<String>,
+    /// Its memory is not used up.
+    has_room: bool,
+}
+
+async fn inspect(connections: &Connections) -> Result<Inspected, LogError> {
     let mut pipeline = Pipeline::with_capacity(2);
     pipeline.cmd("INFO").arg("memory");
     pipeline.cmd("INFO").arg("persistence");
@@ -50,7 +60,17 @@ async fn inspect(
     let mut told = answers.iter();
     let mut info = || told.next().and_then(|answer| text(answer).ok()).unwrap_or_default();
     let (memory, persistence) = (info(), info());
-    Ok(warning(memory, persistence, answers.get(2).and_then(saves)))
+    Ok(Inspected {
+        warning: warning(memory, persistence, answers.get(2).and_then(saves)),
+        has_room: has_room(memory),
+    })
+}
+
+/// True if it says so; `maxmemory` 0 has no limit.
+fn has_room(memory: &str) -> bool {
+    let bytes = |name| value_of(memory, name)?.parse::<u64>().ok();
+    let (used, most) = (bytes("used_memory"), bytes("maxmemory"));
+    used.zip(most).is_some_and(|(used, most)| most == 0 || used < most)
 }
 
 /// Whether snapshots are written; none if that is not told.
@@ -93,5 +113,10 @@ mod tests {
         assert!(warning(memory, without, Some(false)).is_some_and(|told| told.contains("persist")));
         assert_eq!(warning(memory, without, None), None, "it does not let us look");
         assert_eq!(warning("", "", None), None);
+        assert!(
+            has_room("used_memory:9\r\nmaxmemory:0\r\n")
+                && has_room("used_memory:9\r\nmaxmemory:10")
+        );
+        assert!(!has_room("used_memory:10\r\nmaxmemory:10\r\n") && !has_room("maxmemory:10"));
     }
 }

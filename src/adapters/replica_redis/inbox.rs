@@ -114,7 +114,7 @@ impl Inbox {
     async fn delete(&self, id: &str) -> bool {
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.cmd("XDEL").arg(&self.key).arg(id);
-        match self.connections.read(&pipeline).await {
+        match self.connections.write(&pipeline).await {
             Ok(answers) => answers.first() != Some(&Value::Int(0)),
             // Whether it was deleted is not known; twice is better than never.
             Err(_) => true,

@@ -20,6 +20,8 @@ use super::meta::{KnownStream, Meta, array, bytes, corrupt, number, text};
 const MAX_WINDOW: u64 = 4096;
 /// How much wider than the last a window may be; entries may be larger from there on.
 const WINDOW_GROWTH: u64 = 4;
+/// How many times the limit a window may cost, if entries become as large as the largest there was.
+const MAX_EXCESS: usize = 4;
 /// How often `meta` is read again while it changes under a page that begins with a hole.
 const MAX_TRIES: u32 = 5;
 
@@ -133,9 +135,15 @@ impl<'a> PageReader<'a> {
                 return Ok(hole);
             }
             let average = self.cost.checked_div(self.page.entries.len()).unwrap_or(1).max(1);
-            window = self.fitting(average).clamp(1, window * WINDOW_GROWTH).min(MAX_WINDOW);
+            let expected = self.fitting(average).clamp(1, window * WINDOW_GROWTH);
+            window = expected.min(self.most()).min(MAX_WINDOW);
         }
         Ok(hole)
+    }
+
+    /// How many entries cost at most a few times the limit, if all that come are like the largest there was.
+    fn most(&self) -> u64 {
+        (self.limit.saturating_mul(MAX_EXCESS) / self.meta.largest.max(1)).max(1) as u64
     }
 
     /// How many entries of this cost there is still room for.

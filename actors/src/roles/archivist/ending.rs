@@ -6,9 +6,10 @@ use super::{Archivist, StreamWork, Work};
 use crate::archive::compaction::{Compaction, compact};
 use crate::cast::Defect;
 use crate::fail_point::fail_point;
+use crate::ids::StreamKey;
 use crate::kernel::ExitStatus;
 use crate::moment::Timestamp;
-use crate::ports::{IncompleteReason, RecordingState};
+use crate::ports::{IncompleteReason, ObjectKey, RecordingState};
 use crate::run_view::RecordingCounts;
 
 /// Recordings that get their final state at the same time; each holds about two frames.
@@ -74,13 +75,28 @@ impl Archivist {
             tracing::warn!(run = %self.run, stream = %key.stream, node = %key.node_ref, reason, "a recording is incomplete");
         }
         let rows = self.archive.recordings();
-        self.retried(async || {
+        let finalised = self.retried(async || {
             rows.finalise(&self.run, self.epoch, recording.clone(), whole.clone()).await
-        })
-        .await?;
+        });
+        if let Err(status) = finalised.await {
+            self.remove_if_purged(&key).await;
+            return Err(status);
+        }
         fail_point("archive.finalised");
         self.archive.forget(&self.run);
         Ok(())
+    }
+
+    /// Who was away long enough for the run to be purged meanwhile has written what nobody will remove.
+    async fn remove_if_purged(&self, stream: &StreamKey) {
+        let row = self.archive.recordings().recording(&self.run, stream).await;
+        if !row.is_ok_and(|row| row.is_none_or(|row| row.purged_at.is_some())) {
+            return;
+        }
+        let folder = ObjectKey::stream_prefix(&self.run, stream);
+        if let Err(error) = self.archive.objects().remove_all(&folder).await {
+            tracing::warn!(run = %self.run, folder, %error, "objects of a purged run were not removed");
+        }
     }
 
     pub(super) fn show_counts(&self, work: &Work) {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::world::*;
+use crate::archive::compaction::compact;
 use crate::entry::{Body, ProcessEnd, TraceKind};
 use crate::history::{History, Item};
 use crate::ids::{Epoch, Seq, StreamKey, StreamName};
@@ -115,6 +116,35 @@ async fn p6_a_run_left_after_any_flush_is_finalised_by_the_next_owner() {
                 "{key} is a left-over"
             );
         }
+    }
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_recording_that_is_there_is_never_replaced() {
+    let key = stream("a", StreamName::Pty);
+    let usual = ObjectKey::recording(&run(), &key);
+    let runner = ScriptedRunner::new().with_script(&node("a"), talker(20));
+    let limits = Limits { segment_bytes: 64 * 1024, ..Limits::default() };
+    let world = World::with(&runner, limits);
+    // As another version wrote it, who is not the owner any more.
+    let left = Bytes::from_static(b"another recording");
+    world.objects.put(&usual, left.clone()).await.expect("put");
+    let owned = world.begin(&single()).await;
+    assert_eq!(soon(owned.group.ended()).await, ExitStatus::Finished);
+
+    assert_eq!(world.objects.read(&usual, 0..left.len() as u64).await, Ok(left), "it stays");
+    let recording = recording(&world, "a").await;
+    let own = ObjectKey::recording_of_epoch(&run(), &key, Epoch(0));
+    assert_eq!((recording.state, recording.object), (RecordingState::Complete, Some(own.clone())));
+    assert!(world.objects.keys().contains(&ObjectKey::index(&own)));
+    Story::of(world.history(Seq::START, 1 << 20).await).check();
+
+    // A try that has not come to its row is taken by the next one, which finds the same.
+    world.objects.lose(&usual);
+    for _ in 0..2 {
+        let written = compact(world.service.history.archive(), &run(), &key, Epoch(7), None).await;
+        let whole = written.expect("it is written").whole.expect("all is there");
+        assert_eq!(whole.object, usual);
     }
 }
 
