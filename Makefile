@@ -1,7 +1,7 @@
 # Every target does its own set-up on a Debian machine with Rust; see scripts/setup.sh.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo page test check bench soak images fmt lint
+.PHONY: help demo page test check bench soak image images fmt lint
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,8 +15,10 @@ page: ## Build the web page, which the next build of the service takes in
 	@scripts/setup.sh page
 	@scripts/page.sh
 
-test: ## Run every test: of the player, of the page in a browser, of the service
-	@scripts/setup.sh build test servers page browser
+# Also what is in deploy/: compose and systemd judge their files, a Docker Engine of its own builds and runs the
+# image around the binary under test, and Caddy stands in front of two instances.
+test: ## Run every test: of the player, of the page in a browser, of the service and its deployment
+	@scripts/setup.sh build test servers deploy page browser
 	@scripts/page.sh
 	@scripts/test.sh
 
@@ -34,6 +36,11 @@ fmt: ## Format the code
 bench: ## Measure throughput, latency, memory and recovery (ROUNDS=3, FULL=1)
 	@scripts/setup.sh build
 	@scripts/bench.sh
+
+# Everything from the sources on, which takes as long as a release build. Bases of your own:
+# make image IMAGE_ARGS="--build-arg BASE_IMAGE=…", and NODE_IMAGE, RUST_IMAGE.
+image: ## Build the image of deploy/Dockerfile with the docker of this machine (IMAGE_ARGS=…)
+	@scripts/image.sh $(IMAGE_ARGS)
 
 images: ## Make the pictures of docs/images from real runs
 	@scripts/setup.sh build page browser images

@@ -6,6 +6,7 @@
 #                                  take our recordings: zstd and asciinema
 #   scripts/setup.sh servers       the real servers of the tests: PostgreSQL, Redis and SeaweedFS (an S3),
 #                                  the last in target/servers
+#   scripts/setup.sh deploy        what judges deploy/: the Docker Engine with its client, compose, Caddy, systemd
 #   scripts/setup.sh check         cargo-deny
 #   scripts/setup.sh page          Node with npm, and what the player depends on, as its lockfile says
 #   scripts/setup.sh browser       Chromium and the fonts that pages are compared with
@@ -56,6 +57,19 @@ for what in "$@"; do
         need python3 python3
         python3 -c 'import ensurepip, venv' 2> /dev/null || missing+=(python3-venv)
       fi
+      ;;
+    deploy)
+      # Debian does not put these into everybody's path.
+      [ -x /usr/sbin/dockerd ] || need dockerd docker.io
+      need tini tini
+      # From Debian 13 on the client and its builder are packages of their own.
+      if [ "$(. /etc/os-release && echo "${VERSION_ID:-99}")" -ge 13 ]; then
+        [ -x /usr/bin/docker ] || missing+=(docker-cli)
+        /usr/bin/docker buildx version > /dev/null 2>&1 || missing+=(docker-buildx)
+      fi
+      docker compose version > /dev/null 2>&1 || need docker-compose docker-compose
+      need caddy caddy
+      need systemd-analyze systemd
       ;;
     check)
       need cc gcc

@@ -3,8 +3,9 @@
 //! Each keeps what it has in a folder of its own, and goes with the test binary, however that ends. One that
 //! is shared is started by the first test that asks for it; who stops and restarts one has one of its own.
 
+pub(crate) mod engine;
 mod postgres;
-mod process;
+pub(crate) mod process;
 pub(crate) mod redis;
 mod seaweedfs;
 
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use rand::RngExt as _;
 
 /// Ports that nobody listens on, below those that the system gives to connections.
-fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+pub(crate) fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
     let listener = || {
         let port = rand::rng().random_range(10_000..32_000);
         TcpListener::bind(("127.0.0.1", port)).ok()
@@ -28,16 +29,16 @@ fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
 }
 
 /// Where a program is: in the path, or in one of these folders.
-fn program(name: &str, folders: &[PathBuf]) -> PathBuf {
+pub(crate) fn program(name: &str, folders: &[PathBuf]) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let in_path = std::env::split_paths(&path).collect::<Vec<_>>();
     let mut found = in_path.iter().chain(folders).map(|folder| folder.join(name));
-    let missing = || panic!("{name} is not there; `scripts/setup.sh servers` installs it");
+    let missing = || panic!("{name} is not there; `scripts/setup.sh servers deploy` installs it");
     found.find(|file| file.is_file()).unwrap_or_else(missing)
 }
 
 /// The root of the repository.
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 

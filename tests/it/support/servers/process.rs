@@ -30,20 +30,20 @@ fi
 "#;
 
 /// A folder for the files of a server; it is removed with its last process.
-pub(super) fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     let prefix = format!("runcast-{name}-");
     TempDir::with_prefix(prefix).expect("a temporary directory").keep()
 }
 
 /// A running server.
-pub(super) struct ServerProcess {
+pub(crate) struct ServerProcess {
     keeper: Option<Child>,
     folder: PathBuf,
 }
 
 impl ServerProcess {
     /// Starts it in a folder; `last_signal` ends it when nobody has said otherwise.
-    pub(super) fn start(folder: &Path, last_signal: &str, command: &[String]) -> Self {
+    pub(crate) fn start(folder: &Path, last_signal: &str, command: &[String]) -> Self {
         let mut keeper = Command::new("sh");
         keeper.arg("-c").arg(KEEPER).arg("keeper").arg(folder).arg(last_signal).args(command);
         keeper
@@ -56,7 +56,7 @@ impl ServerProcess {
     }
 
     /// Ends the server with this signal, and waits until it is gone. Its folder stays.
-    pub(super) async fn stop(mut self, signal: &str) {
+    pub(crate) async fn stop(mut self, signal: &str) {
         let mut keeper = self.keeper.take().expect("it runs");
         let mut input = keeper.stdin.take().expect("its input is ours");
         writeln!(input, "{signal}").expect("the keeper listens");
@@ -66,7 +66,7 @@ impl ServerProcess {
     }
 
     /// Waits until the server answers; panics with its log if it does not.
-    pub(super) async fn wait_ready<T>(&self, name: &str, answer: impl AsyncFnMut() -> Option<T>) {
+    pub(crate) async fn wait_ready<T>(&self, name: &str, answer: impl AsyncFnMut() -> Option<T>) {
         let answers = wait_for(name, 2 * START_LIMIT, answer);
         let is_ready = tokio::time::timeout(START_LIMIT, answers).await.is_ok();
         assert!(is_ready, "{name} does not start: {}", self.log());
