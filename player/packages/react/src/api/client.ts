@@ -225,11 +225,21 @@ export class RuncastClient {
   }
 
   #currentToken(): Promise<string | null> {
-    this.#token ??= Promise.resolve(this.#getToken?.() ?? null).catch((error: unknown) => {
-      this.#token = undefined;
-      throw error;
-    });
+    this.#token ??= this.#newToken();
     return this.#token;
+  }
+
+  /** A page that cannot get a token now may get one later. */
+  async #newToken(): Promise<string | null> {
+    // What fails at once, too, fails after it has been kept.
+    await undefined;
+    try {
+      return (await this.#getToken?.()) ?? null;
+    } catch (error) {
+      this.#token = undefined;
+      if (error instanceof ApiError) throw error;
+      throw new ApiError(0, "NETWORK", "there is no token at the moment", { cause: error });
+    }
   }
 
   async #ask(url: string, init: RequestInit, token: string | null): Promise<Response> {

@@ -19,6 +19,8 @@ export class ConsoleController implements RunConsoleHandle {
   #told: RunConsoleState | undefined;
   #terminal: Xterm | undefined;
   #search: SearchAddon | undefined;
+  /** Waits for what can be held still. */
+  #holding: { dispose(): void } | undefined;
 
   constructor(nodeRef: string, player: Player | undefined, verify: () => Promise<boolean>) {
     this.#player = player;
@@ -63,9 +65,20 @@ export class ConsoleController implements RunConsoleHandle {
     this.#changed.notifyNow();
   }
 
-  /** Stops following without moving. */
+  /** Stops following without moving; a terminal with nothing above its screen does so once there is. */
   holdStill(): void {
-    this.#terminal?.scrollLines(-1);
+    const terminal = this.#terminal;
+    if (terminal === undefined) return;
+    if (terminal.buffer.active.baseY > 0) {
+      terminal.scrollLines(-1);
+      return;
+    }
+    this.#holding?.dispose();
+    this.#holding = terminal.onScroll(() => {
+      if (terminal.buffer.active.baseY === 0) return;
+      this.#holding?.dispose();
+      terminal.scrollLines(-1);
+    });
   }
 
   seekTo(atMs: number): void {
@@ -125,6 +138,7 @@ export class ConsoleController implements RunConsoleHandle {
     return copyText(this.#terminal === undefined ? "" : textOf(this.#terminal));
   }
   scrollToBottom(): void {
+    this.#holding?.dispose();
     this.#terminal?.scrollToBottom();
   }
   focus(): void {

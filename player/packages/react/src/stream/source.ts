@@ -127,9 +127,11 @@ export class RunSource {
     return this.#trace.items;
   }
 
-  /** Tries at once, also after `failed` and `disconnect`. */
+  /** Tries at once, also after `failed` and `disconnect`; so do consoles that have failed. */
   reconnect(): void {
-    if (this.#holders === 0 || this.#connection === "ended") return;
+    if (this.#holders === 0) return;
+    this.#participants.retryFailed();
+    if (this.#isFinal) return;
     if (this.#lifetime === undefined) this.#start();
     else if (this.#connection !== "live") this.#attempt.abort();
   }
