@@ -187,22 +187,6 @@ it("goes on with another source of the same run", async () => {
   expect(await shown(ref.current)).toBe("hello again");
 });
 
-it("holds still from its first line if it shall not follow, and follows when told", async () => {
-  const lines = Array.from({ length: 60 }, (_, at) => `line ${at}`).join("\r\n");
-  const stream = new ScriptedStream().event("terminal", scripted.output(6, 1, lines), 6);
-  const ref = createRef<RunConsoleHandle>();
-  const props = { runId: "run-1", fetch: service(stream).fetch, ref };
-  const { rerender } = render(<RunConsole {...props} follow={false} />);
-  await waitFor(() => expect(ref.current?.getState().terminal.lastSeq).toBe(6));
-  await shown(ref.current);
-  const buffer = ref.current?.getTerminal()?.buffer.active;
-  expect(buffer?.baseY).toBe(36);
-  expect(buffer?.viewportY).toBe(0);
-  await waitFor(() => expect(ref.current?.getState().isFollowing).toBe(false));
-  rerender(<RunConsole {...props} follow={true} />);
-  expect(buffer?.viewportY).toBe(36);
-});
-
 it("tells the last of several places that are sought one after the other", async () => {
   const nodes = [scripted.node("a", { status: "COMPLETED" })];
   const payload = Buffer.from("screen").toString("base64");

@@ -69,16 +69,14 @@ export class ConsoleController implements RunConsoleHandle {
   holdStill(): void {
     const terminal = this.#terminal;
     if (terminal === undefined) return;
-    if (terminal.buffer.active.baseY > 0) {
-      terminal.scrollLines(-1);
-      return;
-    }
+    const hold = () => {
+      const { active } = terminal.buffer;
+      if (active.viewportY < active.baseY) this.#holding?.dispose();
+      else terminal.scrollLines(-1);
+    };
     this.#holding?.dispose();
-    this.#holding = terminal.onScroll(() => {
-      if (terminal.buffer.active.baseY === 0) return;
-      this.#holding?.dispose();
-      terminal.scrollLines(-1);
-    });
+    this.#holding = terminal.onScroll(hold);
+    hold();
   }
 
   seekTo(atMs: number): void {
