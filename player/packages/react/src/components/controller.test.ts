@@ -8,7 +8,8 @@ const MORE = 30;
 
 function opened() {
   // Without a place on a page it scrolls by its own: jsdom has no heights.
-  const terminal = createViewer({ cols: 80, rows: ROWS });
+  const terminal = createViewer({});
+  terminal.resize(80, ROWS);
   const controller = new ConsoleController("a", undefined, vi.fn());
   const release = controller.open(terminal);
   const write = async (count: number) => {

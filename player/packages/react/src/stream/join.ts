@@ -7,6 +7,7 @@ import type { RunView } from "./runView.ts";
 import { type EventHandlers, readEvents } from "./sse.ts";
 import { cut, isPassing, retryAfterMs, streamError } from "./streamErrors.ts";
 import type { TerminalConsumer, Transport } from "./types.ts";
+import { ANSWER_TIMEOUT_MS, within } from "./within.ts";
 
 /** Output up to here is shown from its beginning; a longer one from its last screen. */
 export const WHOLE_LIMIT_BYTES = 4 * 1024 * 1024;
@@ -52,8 +53,9 @@ export async function join(
 /** How many bytes of output a node has so far. */
 export async function bytesOf(context: JoinContext, node: RunNode, signal: AbortSignal): Promise<number> {
   if (node.final != null) return node.final.reduce((bytes, stream) => bytes + stream.bytes, 0);
-  const indexes = await Promise.all(
-    node.streams.map((stream) => context.client.index(context.runId, node.ref, { stream }, { signal })),
+  const { client, runId } = context;
+  const indexes = await within(ANSWER_TIMEOUT_MS, signal, (inner) =>
+    Promise.all(node.streams.map((stream) => client.index(runId, node.ref, { stream }, { signal: inner }))),
   );
   return indexes.reduce((bytes, index) => bytes + index.bytes, 0);
 }
@@ -106,7 +108,9 @@ async function readLastScreen(
       await readUpToNow(context, consumer, signal);
       return;
     }
-    const screen = await context.client.screen(context.runId, consumer.nodeRef, {}, { signal });
+    const screen = await within(ANSWER_TIMEOUT_MS, signal, (inner) =>
+      context.client.screen(context.runId, consumer.nodeRef, {}, { signal: inner }),
+    );
     consumer.snapshot({ ...screen, chunkIndex: screen.chunkIndex ?? null, linesAbove: 0 });
     consumer.advance(screen.seq);
     return;

@@ -63,12 +63,12 @@ export class Participants {
 
   /** After a long absence: who is too far behind begins anew. */
   async restartFarBehind(signal: AbortSignal): Promise<void> {
-    for (const consumer of this.waiting) {
-      if (!(await isFarBehind(this.#context, consumer, signal))) continue;
-      if (!this.#joined.delete(consumer)) continue;
+    const look = async (consumer: TerminalConsumer) => {
+      if (!(await isFarBehind(this.#context, consumer, signal)) || !this.#joined.delete(consumer)) return;
       consumer.restart();
       this.add(consumer);
-    }
+    };
+    await Promise.all(this.waiting.map(look));
   }
 
   async #join(consumer: TerminalConsumer, signal: AbortSignal): Promise<void> {

@@ -21,7 +21,7 @@ export interface StreamOptions extends ClientOptions {
   client?: RuncastClient;
   /** What is shown before the stream has said anything. */
   initialRun?: Run;
-  /** Milliseconds before the first attempt after a cut; it grows up to 30 s. 3,000 by default. */
+  /** Milliseconds before the first attempt after a cut; it grows up to 30 s. As the service wishes by default. */
   reconnectDelayMs?: number;
 }
 
