@@ -39,7 +39,9 @@ export async function join(
   while (!signal.aborted) {
     try {
       await attempt(context, consumer, signal);
-      if (!signal.aborted) consumer.loaded();
+      if (signal.aborted) return;
+      tellEnd(context, consumer);
+      consumer.loaded();
       return;
     } catch (error) {
       if (signal.aborted) return;
@@ -48,6 +50,13 @@ export async function join(
       await pause(backoff.next(retryAfterMs(error)), signal);
     }
   }
+}
+
+function tellEnd({ view }: JoinContext, consumer: TerminalConsumer): void {
+  const node = view.node(consumer.nodeRef);
+  const endSeq = view.endOf(consumer.nodeRef);
+  if (node !== undefined && endSeq !== undefined && endSeq <= (consumer.cursor ?? -1))
+    consumer.finished(node);
 }
 
 /** How many bytes of output a node has so far. */

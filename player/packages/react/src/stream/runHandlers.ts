@@ -1,4 +1,4 @@
-import type { Gap, TerminalChunk } from "../api/types.ts";
+import type { Gap, RunNode, TerminalChunk } from "../api/types.ts";
 import type { EventHandlers } from "./sse.ts";
 import type { TerminalConsumer } from "./types.ts";
 
@@ -30,6 +30,11 @@ export class RunHandlers implements EventHandlers {
       }
     } else if (name === "gap") {
       for (const consumer of this.#consumers) consumer.gap(data as Gap);
+    } else if (name === "status") {
+      const { node } = data as { node?: RunNode };
+      for (const consumer of this.#consumers) {
+        if (node?.final != null && consumer.nodeRef === node.ref) consumer.finished(node);
+      }
     }
     this.#take(name, data);
     if (name === "done") {
