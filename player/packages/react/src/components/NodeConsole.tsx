@@ -134,6 +134,7 @@ export function NodeConsole(props: NodeConsoleProps) {
           handle={controller}
           onFullscreen={toggleFullscreen}
           onDownload={() => props.onTelemetry?.({ name: "cast_downloaded", count: 1 })}
+          onDownloadFailure={() => props.onTelemetry?.({ name: "player_error", count: 1 })}
         >
           {props.toolbarExtra}
         </Toolbar>
