@@ -1,5 +1,6 @@
 // The console of a node in the page, as people find it.
 import type { Locator, Page } from "@playwright/test";
+import type { Terminal } from "@xterm/xterm";
 
 /** The parts of a console. */
 export interface NodeConsole {
@@ -27,6 +28,14 @@ export function consoleOf(page: Page, nodeRef: string): NodeConsole {
 export async function openNode(page: Page, nodeRef: string): Promise<NodeConsole> {
   await page.locator(`[data-node="${nodeRef}"]`).getByRole("button").first().click();
   return consoleOf(page, nodeRef);
+}
+
+/** How many rows the terminal holds, above its screen and on it. */
+export function heldRows(screen: Locator): Promise<number> {
+  return screen.evaluate((element) => {
+    const host = element.closest<HTMLElement & { xterm?: Terminal }>(".rc-terminal");
+    return host?.xterm?.buffer.active.length ?? 0;
+  });
 }
 
 /** How the page says that it is connected: `connecting live reconnecting ended failed`. */

@@ -1,4 +1,5 @@
 // Cut connections and a killed service, as a viewer sees them.
+import { connectionOf } from "../support/console.ts";
 import { CuttableProxy } from "../support/cuttable.ts";
 import { drawDirectly, drawnIn } from "../support/direct.ts";
 import { Feed } from "../support/feed.ts";
@@ -81,4 +82,25 @@ test("while the service cannot be reached the page says so, and one may retry at
   await expect(page.getByRole("status").filter({ hasText: "live" })).toBeAttached();
   await feed.end();
   await proxy.close();
+});
+
+test("where streams are held back the page asks for what is new instead", async ({ page, service }) => {
+  const feed = new Feed(service.directory);
+  const run = await service.api.submit({ terminal: SIZE, nodes: [{ ref: "n", shell: feed.shell }] });
+  await page.route(/\/stream\?/, () => new Promise(() => undefined));
+  await page.clock.install();
+  await page.goto(`${service.url}/runs/${run}/nodes/n`);
+  await feed.write("before\r\n");
+  const connection = connectionOf(page);
+  await expect(connection).toBeAttached();
+  await expect(async () => {
+    await page.clock.fastForward(5_000);
+    await expect(connection).toHaveText(/live/, { timeout: 500 });
+  }).toPass({ timeout: 40_000 });
+  const screen = page.locator(".xterm").first();
+  await expect(screen).toContainText("before");
+  await feed.write("and after\r\n");
+  await expect(screen).toContainText("and after");
+  await feed.end();
+  await expect(connection).toHaveText(/ended/);
 });

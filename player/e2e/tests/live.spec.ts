@@ -1,5 +1,5 @@
 // Runs that go on while one looks.
-import { connectionOf, consoleOf, openNode } from "../support/console.ts";
+import { connectionOf, consoleOf, heldRows, openNode } from "../support/console.ts";
 import { drawDirectly, drawnIn } from "../support/direct.ts";
 import { Feed } from "../support/feed.ts";
 import { lines } from "../support/programs.ts";
@@ -138,8 +138,9 @@ test("scrolling up pauses, output comes on, and one goes on at the end", async (
   await expect(resume).toBeVisible();
   const seen = await rows.textContent();
   expect(seen).not.toContain("line 199;");
+  const before = await heldRows(screen);
   await write(200, 260);
-  await expect.poll(async () => (await service.api.run(run)).lastSeq).toBeGreaterThan(4);
+  await expect.poll(() => heldRows(screen), "the console has the new lines").toBe(before + 60);
   expect(await rows.textContent(), "what one reads stays where it is").toBe(seen);
   await resume.click();
   await expect(rows).toContainText("line 259;");

@@ -34,6 +34,7 @@ export function RunInspector({ run, stream, link }: RunInspectorProps) {
   const [areNodesOpen, setAreNodesOpen] = useState(false);
   const [areDetailsOpen, setAreDetailsOpen] = useState(false);
   const trace = useTrace(stream.source);
+  const { events } = trace;
   const recordings = useRecordings(run);
   const ordered = useMemo(() => inLayers(run.nodes), [run.nodes]);
   const tab = focusedTab(workspace);
@@ -77,14 +78,14 @@ export function RunInspector({ run, stream, link }: RunInspectorProps) {
         <ConnectionBadge stream={stream} />
       </TopBar>
       <RunHeader run={run} onDetails={() => setAreDetailsOpen(true)} />
-      <FailurePanel run={run} stream={stream} trace={trace} onShow={show} />
+      <FailurePanel run={run} stream={stream} trace={events} onShow={show} />
       <div className={classes.body}>
         <aside className={classes.side} aria-label="Nodes">
           {nodes}
         </aside>
         <main id="main" className={classes.main} tabIndex={-1}>
           <TabBar run={run} control={control} onNodes={() => setAreNodesOpen(true)} />
-          <Panes run={run} stream={stream} control={control} recordings={recordings} trace={trace} />
+          <Panes run={run} stream={stream} control={control} recordings={recordings} trace={events} />
           <TracePanel
             run={run}
             trace={trace}

@@ -1,6 +1,6 @@
 import { Button } from "@mantine/core";
-import { useRunStream } from "@runcast/react";
-import { useEffect } from "react";
+import { type RunStream, useRunStream } from "@runcast/react";
+import { useEffect, useRef } from "react";
 import { useLocation } from "wouter";
 import { client, signedOut, telemetry } from "../service";
 import { Notice } from "../shell/Notice";
@@ -20,7 +20,7 @@ const REFUSALS: Record<string, { title: string; text: string }> = {
 /** One run: the connection to it, and what there is instead of it. */
 export function RunPage({ link }: { link: DeepLink }) {
   const stream = useRunStream(link.runId, { client });
-  const { run, connection, error, gaps } = stream;
+  const { run, connection, error } = stream;
   const [, navigate] = useLocation();
 
   useEffect(() => {
@@ -29,8 +29,7 @@ export function RunPage({ link }: { link: DeepLink }) {
   useEffect(() => {
     if (error?.code === "UNAUTHENTICATED") signedOut.dispatchEvent(new Event("signedout"));
   }, [error?.code]);
-  useCounted("gap_seen", gaps.length);
-  useCounted("reconnected", stream.source.getState().reconnects);
+  useCounted(stream);
 
   const refusal = connection === "failed" && error ? REFUSALS[error.code] : undefined;
   if (refusal) {
@@ -65,9 +64,15 @@ export function RunPage({ link }: { link: DeepLink }) {
   return <RunInspector run={run} stream={stream} link={link} />;
 }
 
-/** Tells telemetry what has been added to a count of the stream. */
-function useCounted(name: "gap_seen" | "reconnected", count: number): void {
+/** Tells telemetry what has been added to the gaps and reconnects of a stream. */
+function useCounted({ source, gaps }: RunStream): void {
+  const told = useRef({ toSeq: -1, reconnects: 0 });
+  const { reconnects } = source.getState();
   useEffect(() => {
-    if (count > 0) telemetry.count(name);
-  }, [name, count]);
+    const before = told.current;
+    told.current = { toSeq: gaps.at(-1)?.toSeq ?? before.toSeq, reconnects };
+    // Where there are too many, the oldest have gone: their number says nothing.
+    telemetry.count("gap_seen", gaps.filter((gap) => gap.toSeq > before.toSeq).length);
+    telemetry.count("reconnected", reconnects - before.reconnects);
+  }, [gaps, reconnects]);
 }

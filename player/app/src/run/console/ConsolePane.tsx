@@ -107,6 +107,7 @@ export function ConsolePane(props: ConsolePaneProps) {
           node={node}
           stream={stream}
           handle={handle}
+          isFocused={isFocused}
           onClose={() => {
             setIsSearching(false);
             handle?.clearFind();

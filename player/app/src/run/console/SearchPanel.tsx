@@ -16,13 +16,15 @@ interface SearchPanelProps {
   node: RunNode;
   stream: StreamName | undefined;
   handle: RunConsoleHandle | null;
+  /** True if the keys of the page are for this pane. */
+  isFocused: boolean;
   onClose: () => void;
 }
 
 const ROW_HEIGHT = 24;
 
 /** Searches everything the node wrote; a hit leads the console to its moment. */
-export function SearchPanel({ runId, node, stream, handle, onClose }: SearchPanelProps) {
+export function SearchPanel({ runId, node, stream, handle, isFocused, onClose }: SearchPanelProps) {
   const [text, setText] = useState("");
   const [isRegex, setIsRegex] = useState(false);
   const [current, setCurrent] = useState(-1);
@@ -58,7 +60,7 @@ export function SearchPanel({ runId, node, stream, handle, onClose }: SearchPane
   };
   const next = () => step(1);
   const previous = () => step(-1);
-  useShortcuts({ n: next, N: previous });
+  useShortcuts(isFocused ? { n: next, N: previous } : {});
 
   return (
     <search className={classes.panel} aria-label={`Search the output of ${node.ref}`}>

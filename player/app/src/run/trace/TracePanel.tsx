@@ -1,4 +1,4 @@
-import { Select } from "@mantine/core";
+import { Button, Select } from "@mantine/core";
 import type { TraceEvent, TraceLevel } from "@runcast/react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ChevronDown, ChevronUp, Info, OctagonX, ScanSearch, TriangleAlert } from "lucide-react";
@@ -8,10 +8,11 @@ import { Prose } from "../../format/Prose";
 import type { WholeRun } from "../wholeRun";
 import classes from "./trace.module.css";
 import { LEVELS, momentOf, passes, type TraceFilter } from "./traceFilter";
+import type { Trace } from "./useTrace";
 
 interface TracePanelProps {
   run: WholeRun;
-  trace: readonly TraceEvent[];
+  trace: Trace;
   isOpen: boolean;
   onToggle: () => void;
   onShow: (nodeRef: string, atMs?: number) => void;
@@ -28,9 +29,10 @@ const ICONS: Record<TraceLevel, typeof Info> = {
 /** What happened, in its order. An event of a node leads its console to that moment. */
 export function TracePanel({ run, trace, isOpen, onToggle, onShow }: TracePanelProps) {
   const [filter, setFilter] = useState<TraceFilter>({ level: "info", nodeRef: "" });
-  const events = useMemo(() => trace.filter((event) => passes(event, filter)), [trace, filter]);
-  const troubles = useMemo(() => trace.filter((event) => event.level === "error").length, [trace]);
-  const last = trace.at(-1);
+  const { events: all, error, retry } = trace;
+  const events = useMemo(() => all.filter((event) => passes(event, filter)), [all, filter]);
+  const troubles = useMemo(() => all.filter((event) => event.level === "error").length, [all]);
+  const last = all.at(-1);
   const Chevron = isOpen ? ChevronDown : ChevronUp;
   return (
     <section className={classes.panel} aria-label="Trace">
@@ -38,9 +40,17 @@ export function TracePanel({ run, trace, isOpen, onToggle, onShow }: TracePanelP
         <button type="button" className={classes.toggle} aria-expanded={isOpen} onClick={onToggle}>
           <Chevron size={15} aria-hidden />
           Trace
-          <span className={`numbers ${classes.count}`}>{plural(trace.length, "event")}</span>
+          <span className={`numbers ${classes.count}`}>{plural(all.length, "event")}</span>
           {troubles > 0 && <span className={`numbers ${classes.troubles}`}>{plural(troubles, "error")}</span>}
         </button>
+        {error !== undefined && (
+          <span className={classes.missing} role="alert">
+            The events before could not be loaded: {error}
+            <Button size="compact-xs" variant="default" onClick={retry}>
+              Try again
+            </Button>
+          </span>
+        )}
         {!isOpen && last && (
           <span className={classes.last}>
             <span className="mono numbers">{formatClock(last.timestamp)}</span> <Prose text={last.message} />

@@ -1,53 +1,63 @@
 import type { RunSource, TraceEvent } from "@runcast/react";
-import { useEffect, useState } from "react";
-import { client } from "../../service";
+import { useQuery } from "@tanstack/react-query";
+import { useEffect, useMemo, useState } from "react";
+import { client, messageOf } from "../../service";
+import { loadTrace, MOST_EVENTS } from "./loadTrace";
 import { mergeTrace } from "./traceFilter";
 
-/** The most events that are kept; the oldest go. */
-export const MOST_EVENTS = 20_000;
-const PAGE = 1_000;
 const DRAW_EVERY_MS = 100;
+const NONE: readonly TraceEvent[] = [];
+
+export interface Trace {
+  readonly events: readonly TraceEvent[];
+  /** Why what was before is missing. */
+  readonly error: string | undefined;
+  /** Asks for it again. */
+  readonly retry: () => void;
+}
 
 /** The trace of a run: what was before from the service, what comes from the stream. */
-export function useTrace(source: RunSource): readonly TraceEvent[] {
-  const [events, setEvents] = useState<readonly TraceEvent[]>([]);
+export function useTrace(source: RunSource): Trace {
+  const { runId } = source;
+  const before = useQuery({
+    queryKey: ["trace", runId],
+    queryFn: ({ signal }) => loadTrace((filters) => client.trace(runId, filters, { signal })),
+    // What comes later tells the stream; who comes back begins anew.
+    staleTime: Number.POSITIVE_INFINITY,
+    gcTime: 0,
+  });
+  const told = useTold(source);
+  const loaded = before.data ?? NONE;
+  const events = useMemo(() => mergeTrace(loaded, told, MOST_EVENTS), [loaded, told]);
+  const { refetch } = before;
+  return {
+    events,
+    error: before.error === null ? undefined : messageOf(before.error),
+    retry: () => void refetch(),
+  };
+}
+
+/** What the stream tells, drawn a few times a second. */
+function useTold(source: RunSource): readonly TraceEvent[] {
+  const [events, setEvents] = useState(NONE);
   useEffect(() => {
-    const abort = new AbortController();
     let fresh: TraceEvent[] = [];
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const add = (more: readonly TraceEvent[]) => setEvents((known) => mergeTrace(known, more, MOST_EVENTS));
     const draw = () => {
+      const more = fresh;
       timer = undefined;
-      add(fresh);
       fresh = [];
+      setEvents((known) => mergeTrace(known, more, MOST_EVENTS));
     };
     const stop = source.onTrace((event) => {
       fresh.push(event);
       timer ??= setTimeout(draw, DRAW_EVERY_MS);
     });
     setEvents(source.trace());
-    // The stream tells what it misses sooner or later; what is missing here only makes the list shorter.
-    loadTrace(source.runId, abort.signal, add).catch(() => undefined);
     return () => {
       stop();
       clearTimeout(timer);
-      abort.abort();
     };
   }, [source]);
   return events;
-}
-
-async function loadTrace(
-  runId: string,
-  signal: AbortSignal,
-  add: (events: readonly TraceEvent[]) => void,
-): Promise<void> {
-  let after = 0;
-  for (let loaded = 0; loaded < MOST_EVENTS; loaded += PAGE) {
-    const page = await client.trace(runId, { after, limit: PAGE }, { signal });
-    if (page.events.length === 0) return;
-    add(page.events);
-    if (page.events.length < PAGE) return;
-    after = page.nextAfter;
-  }
 }

@@ -53,15 +53,17 @@ it("a token is asked once, and again after a 401", async () => {
   expect(service.requests[2]?.query.toString()).toBe("status=RUNNING");
 });
 
-it("a run that has not changed is not sent again", async () => {
-  const service = new ScriptedService().on(/./, ({ headers }) =>
-    headers.get("If-None-Match") === '"7"'
-      ? new Response(null, { status: 304 })
-      : Response.json({ runId: "run-1" }, { headers: { ETag: '"7"' } }),
-  );
-  const first = await client(service).runIfChanged("run-1", undefined);
-  expect(first).toEqual({ run: { runId: "run-1" }, etag: '"7"' });
-  expect(await client(service).runIfChanged("run-1", first?.etag)).toBeUndefined();
+it("a token that cannot be had can be asked for again", async () => {
+  const service = new ScriptedService().on(/./, () => Response.json({ runId: "run-1" }));
+  const getToken = vi
+    .fn<() => string>()
+    .mockImplementationOnce(() => {
+      throw new Error("502");
+    })
+    .mockReturnValue("t");
+  const asking = new RuncastClient({ fetch: service.fetch, getToken });
+  await expect(asking.run("run-1")).rejects.toMatchObject({ code: "NETWORK", isRetryable: true });
+  expect(await asking.run("run-1")).toEqual({ runId: "run-1" });
 });
 
 it("addresses are encoded and empty parameters left out", () => {

@@ -95,18 +95,6 @@ export class RuncastClient {
   run(runId: string, options: RequestOptions = {}): Promise<Run> {
     return this.#get(run(runId), {}, options);
   }
-  /** The run if its ETag is another than `etag`, else undefined. */
-  async runIfChanged(
-    runId: string,
-    etag: string | undefined,
-    options: RequestOptions = {},
-  ): Promise<{ run: Run; etag: string | undefined } | undefined> {
-    const headers: Record<string, string> = etag === undefined ? {} : { "If-None-Match": etag };
-    const response = await this.send(run(runId), {}, { ...options, headers });
-    if (response.status === 304) return undefined;
-    if (!response.ok) throw await ApiError.from(response);
-    return { run: (await response.json()) as Run, etag: response.headers.get("ETag") ?? undefined };
-  }
   submit(spec: RunSpec, options: RequestOptions = {}): Promise<Run> {
     return this.#post("/runs", spec, options);
   }
@@ -172,11 +160,14 @@ export class RuncastClient {
   ): Promise<RecordingIndex> {
     return this.#get(`${terminal(runId, nodeRef)}/index`, filters, options);
   }
-  /** The address of a download, for a link of a page that is logged in by cookie or needs no login. */
-  castUrl(runId: string, nodeRef: string, filters: CastFilters = {}): string {
-    return this.url(`${terminal(runId, nodeRef)}/cast`, filters);
+  /**
+   * The address of a download: for a link of a page that is logged in by cookie or needs no login, else with a token
+   * in it, which should be short-lived: addresses are kept in many places.
+   */
+  castUrl(runId: string, nodeRef: string, filters: CastFilters = {}, token?: string): string {
+    return this.url(`${terminal(runId, nodeRef)}/cast`, { ...filters, access_token: token });
   }
-  /** The download itself, where a link cannot carry the token. */
+  /** The download itself. */
   cast(
     runId: string,
     nodeRef: string,
@@ -225,11 +216,21 @@ export class RuncastClient {
   }
 
   #currentToken(): Promise<string | null> {
-    this.#token ??= Promise.resolve(this.#getToken?.() ?? null).catch((error: unknown) => {
-      this.#token = undefined;
-      throw error;
-    });
+    this.#token ??= this.#newToken();
     return this.#token;
+  }
+
+  /** A page that cannot get a token now may get one later. */
+  async #newToken(): Promise<string | null> {
+    // What fails at once, too, fails after it has been kept.
+    await undefined;
+    try {
+      return (await this.#getToken?.()) ?? null;
+    } catch (error) {
+      this.#token = undefined;
+      if (error instanceof ApiError) throw error;
+      throw new ApiError(0, "NETWORK", "there is no token at the moment", { cause: error });
+    }
   }
 
   async #ask(url: string, init: RequestInit, token: string | null): Promise<Response> {

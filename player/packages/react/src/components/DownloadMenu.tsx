@@ -1,7 +1,7 @@
-import type { MouseEvent } from "react";
+import { type MouseEvent, useState } from "react";
 import type { CastFilters, RunNode } from "../api/types.ts";
 import type { RunSource } from "../stream/source.ts";
-import { DownloadIcon } from "./icons.tsx";
+import { DownloadIcon, WarningIcon } from "./icons.tsx";
 
 const FORMATS: readonly { label: string; extension: string; filters: CastFilters }[] = [
   { label: "Recording (asciicast v3)", extension: "cast", filters: { format: "cast", version: 3 } },
@@ -10,57 +10,82 @@ const FORMATS: readonly { label: string; extension: string; filters: CastFilters
   { label: "Exact bytes", extension: "raw", filters: { format: "raw" } },
 ];
 
+/** Life of the token in an address: the browser asks at once. */
+const TOKEN_SECS = 60;
+
 interface DownloadMenuProps {
   source: RunSource;
   node: RunNode | undefined;
   onDownload: () => void;
+  onFailure: () => void;
 }
 
-/** The recording as a file. */
-export function DownloadMenu({ source, node, onDownload }: DownloadMenuProps) {
+/** The recording as a file, which the browser streams to the disk. */
+export function DownloadMenu({ source, node, onDownload, onFailure }: DownloadMenuProps) {
+  const [problem, setProblem] = useState<string>();
   const isEmpty = node === undefined || node.streams.length === 0;
   if (isEmpty) return null;
   const { client, runId } = source;
+  const followWithToken = async (filters: CastFilters, name: string) => {
+    try {
+      const request = { runId, scopes: ["runs:read" as const], ttlSecs: TOKEN_SECS };
+      const { token } = await client.createToken(request);
+      follow(client.castUrl(runId, node.ref, filters, token), name);
+      setProblem(undefined);
+      onDownload();
+    } catch (error) {
+      setProblem(error instanceof Error ? error.message : String(error));
+      onFailure();
+    }
+  };
   const download = (event: MouseEvent<HTMLAnchorElement>, filters: CastFilters, name: string) => {
     event.currentTarget.closest("details")?.removeAttribute("open");
-    onDownload();
-    if (!client.usesToken) return;
-    // A link cannot carry the token.
+    if (!client.usesToken) {
+      onDownload();
+      return;
+    }
+    // The link itself cannot carry the page's token.
     event.preventDefault();
-    void client.cast(runId, node.ref, filters).then((response) => saveAs(response, name));
+    void followWithToken(filters, name);
   };
   return (
-    <details className="rc-menu">
-      <summary className="rc-button" aria-label="Download" title="Download">
-        <DownloadIcon />
-      </summary>
-      <div className="rc-menu-items">
-        {FORMATS.map(({ label, extension, filters }) => {
-          const name = `${runId}-${node.ref}.${extension}`;
-          return (
-            <a
-              key={label}
-              href={client.castUrl(runId, node.ref, filters)}
-              download={name}
-              onClick={(event) => download(event, filters, name)}
-            >
-              {label}
-            </a>
-          );
-        })}
-      </div>
-    </details>
+    <>
+      {problem !== undefined && (
+        <span className="rc-note" data-kind="warning" role="alert" title={problem}>
+          <WarningIcon />
+          No download: {problem}
+        </span>
+      )}
+      <details className="rc-menu">
+        <summary className="rc-button" aria-label="Download" title="Download">
+          <DownloadIcon />
+        </summary>
+        <div className="rc-menu-items">
+          {FORMATS.map(({ label, extension, filters }) => {
+            const name = `${runId}-${node.ref}.${extension}`;
+            return (
+              <a
+                key={label}
+                href={client.castUrl(runId, node.ref, filters)}
+                download={name}
+                onClick={(event) => download(event, filters, name)}
+              >
+                {label}
+              </a>
+            );
+          })}
+        </div>
+      </details>
+    </>
   );
 }
 
-/** How long the browser may take to begin with a file. */
-const KEEP_MS = 60_000;
-
-async function saveAs(response: Response, name: string): Promise<void> {
-  const url = URL.createObjectURL(await response.blob());
+/** As a click on a link; what is no file, as a refusal of another origin, does not take the place of the page. */
+function follow(url: string, name: string): void {
   const link = document.createElement("a");
   link.href = url;
   link.download = name;
+  link.target = "_blank";
+  link.rel = "noopener noreferrer";
   link.click();
-  setTimeout(() => URL.revokeObjectURL(url), KEEP_MS);
 }

@@ -1,13 +1,5 @@
 import type { Terminal as Xterm } from "@xterm/xterm";
-import {
-  type RefObject,
-  useCallback,
-  useEffect,
-  useMemo,
-  useRef,
-  useState,
-  useSyncExternalStore,
-} from "react";
+import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import type { RunNode } from "../api/types.ts";
 import type { TerminalSink } from "../console/types.ts";
 import { useRecording } from "../hooks/useRecording/useRecording.ts";
@@ -36,7 +28,8 @@ interface NodeConsoleProps extends Omit<RunConsoleProps, "ref" | "source"> {
   nodeRef: string;
   choices: readonly RunNode[] | undefined;
   onChoose: (nodeRef: string) => void;
-  handleRef: RefObject<RunConsoleHandle>;
+  /** Lets the page reach this console, until what is given back is called. */
+  takeHandle: (handle: RunConsoleHandle) => () => void;
 }
 
 /** One node's console from its first byte to its last; another node is another console. */
@@ -74,10 +67,8 @@ export function NodeConsole(props: NodeConsoleProps) {
   );
   controller.report({ terminal, playback: mode === "live" ? undefined : playback, isFollowing });
   useEffect(() => controller.notify());
-  const { handleRef } = props;
-  useEffect(() => {
-    handleRef.current = controller;
-  }, [controller, handleRef]);
+  const { takeHandle } = props;
+  useEffect(() => takeHandle(controller), [controller, takeHandle]);
 
   const onReady = useCallback(
     (sink: TerminalSink, xterm: Xterm) => {
@@ -143,6 +134,7 @@ export function NodeConsole(props: NodeConsoleProps) {
           handle={controller}
           onFullscreen={toggleFullscreen}
           onDownload={() => props.onTelemetry?.({ name: "cast_downloaded", count: 1 })}
+          onDownloadFailure={() => props.onTelemetry?.({ name: "player_error", count: 1 })}
         >
           {props.toolbarExtra}
         </Toolbar>
@@ -190,9 +182,11 @@ function usePositionReports(
   const told = useRef({ phase: "", atMs: 0, time: 0 });
   useEffect(() => {
     const now = performance.now();
-    const isSame = told.current.phase === phase;
     if (phase === "idle" || phase === "seeking" || phase === "loading") return;
-    if (isSame && (told.current.atMs === positionMs || now - told.current.time < REPORT_INTERVAL_MS)) return;
+    const isSame = told.current.phase === phase;
+    const isMoving = phase === "playing" || phase === "live";
+    const isTooSoon = isMoving && now - told.current.time < REPORT_INTERVAL_MS;
+    if (isSame && (told.current.atMs === positionMs || isTooSoon)) return;
     told.current = { phase, atMs: positionMs, time: now };
     latest.current.onPosition?.(positionMs);
   }, [positionMs, phase, latest]);

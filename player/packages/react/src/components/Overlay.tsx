@@ -24,7 +24,7 @@ export function Overlay({ state, node, terminal, playback, isFollowing, onFollow
         <div className="rc-problem" role="alert">
           <WarningIcon />
           <span>{problem}</span>
-          {state.connection === "failed" && (
+          {(state.connection === "failed" || terminal.error !== undefined) && (
             <button type="button" className="rc-link" onClick={onRetry}>
               Try again
             </button>

@@ -1,5 +1,6 @@
-import { useImperativeHandle, useRef, useState } from "react";
+import { useCallback, useImperativeHandle, useRef, useState } from "react";
 import { useRunSource, useRunState } from "../hooks/useRunStream/useRunStream.ts";
+import { Signal } from "../stream/signal.ts";
 import { nodeOfInterest } from "./format.ts";
 import { NodeConsole } from "./NodeConsole.tsx";
 import { IDLE_HANDLE, InitialText, Waiting } from "./placeholders.tsx";
@@ -12,18 +13,37 @@ export function RunConsole(props: RunConsoleProps) {
   const source = useRunSource(runId, props);
   const state = useRunState(source);
   const scheme = useColorScheme(theme);
-  const [chosen, setChosen] = useState<string>();
+  const [changed] = useState(() => new Signal());
   const handle = useRef<RunConsoleHandle>(IDLE_HANDLE);
-  useImperativeHandle(ref, () => forward(handle), []);
+  useImperativeHandle(ref, () => forward(handle, changed), [changed]);
+  /** Puts a console behind the handle, until what is given back is called. */
+  const takeHandle = useCallback(
+    (console: RunConsoleHandle) => {
+      const unsubscribe = console.subscribe(() => changed.notifyNow());
+      handle.current = console;
+      changed.notifyNow();
+      return () => {
+        unsubscribe();
+        handle.current = IDLE_HANDLE;
+        changed.notifyNow();
+      };
+    },
+    [changed],
+  );
+  // Another source is another console.
+  const [seen, setSeen] = useState({ source, number: 0 });
+  if (seen.source !== source) setSeen({ source, number: seen.number + 1 });
 
-  const nodes = state.run?.nodes ?? undefined;
-  // What was chosen for the viewer stays when another node becomes more interesting.
+  const nodes = state.run?.nodes?.length ? state.run.nodes : undefined;
+  // What was chosen, by the viewer or for them, stays when another node becomes more interesting.
+  const [chosen, setChosen] = useState<{ runId: string; nodeRef: string }>();
   const suggested = nodes === undefined ? undefined : nodeOfInterest(nodes)?.ref;
-  const [kept, setKept] = useState<string>();
-  if (kept === undefined && suggested !== undefined) setKept(suggested);
-  const nodeRef = props.nodeRef ?? chosen ?? kept;
+  const isChosen = chosen?.runId === runId;
+  if (!isChosen && suggested !== undefined) setChosen({ runId, nodeRef: suggested });
+  const nodeRef = props.nodeRef ?? (isChosen ? chosen.nodeRef : undefined);
   const node = nodes?.find((each) => each.ref === nodeRef);
-  const isKnown = nodeRef !== undefined && (node !== undefined || state.connection === "failed");
+  const isMissing = nodes !== undefined && nodeRef !== undefined && node === undefined;
+  const isKnown = node !== undefined || (state.connection === "failed" && !isMissing);
 
   return (
     <section
@@ -31,9 +51,9 @@ export function RunConsole(props: RunConsoleProps) {
       data-theme={scheme}
       aria-label={nodeRef === undefined ? "Console" : `Console of ${nodeRef}`}
     >
-      {isKnown ? (
+      {isKnown && nodeRef !== undefined ? (
         <NodeConsole
-          key={`${runId} ${nodeRef} ${props.stream ?? "all"} ${props.mode ?? "auto"}`}
+          key={`${seen.number} ${runId} ${nodeRef} ${props.stream ?? "all"} ${props.mode ?? "auto"}`}
           {...props}
           theme={scheme}
           source={source}
@@ -42,25 +62,31 @@ export function RunConsole(props: RunConsoleProps) {
           node={node}
           nodeRef={nodeRef}
           choices={props.nodeRef === undefined ? nodes : undefined}
-          onChoose={setChosen}
-          handleRef={handle}
+          onChoose={(next) => setChosen({ runId, nodeRef: next })}
+          takeHandle={takeHandle}
         />
       ) : (
         <>
-          {initialOutput !== undefined && <InitialText output={initialOutput} />}
-          <Waiting state={state} isQuiet={initialOutput !== undefined} onRetry={() => source.reconnect()} />
+          {initialOutput !== undefined && !isMissing && <InitialText output={initialOutput} />}
+          <Waiting
+            state={state}
+            missingNode={isMissing ? nodeRef : undefined}
+            isQuiet={initialOutput !== undefined}
+            onRetry={() => source.reconnect()}
+          />
         </>
       )}
     </section>
   );
 }
 
-/** Stays the same while consoles behind it come and go. */
-function forward(target: { readonly current: RunConsoleHandle }): RunConsoleHandle {
+/** Stays the same while consoles behind it come and go; so do those who listen. */
+function forward(target: { readonly current: RunConsoleHandle }, changed: Signal): RunConsoleHandle {
   const names = Object.keys(IDLE_HANDLE) as (keyof RunConsoleHandle)[];
   const call =
     (name: keyof RunConsoleHandle) =>
     (...values: unknown[]) =>
       (target.current[name] as (...values: unknown[]) => unknown)(...values);
-  return Object.fromEntries(names.map((name) => [name, call(name)])) as unknown as RunConsoleHandle;
+  const calls = Object.fromEntries(names.map((name) => [name, call(name)])) as unknown as RunConsoleHandle;
+  return { ...calls, subscribe: (listener) => changed.subscribe(listener) };
 }

@@ -40,7 +40,7 @@ export function ConnectionBadge({ state, isEnded, onRetry }: ConnectionBadgeProp
   const seconds = useCountdown(state.retryAtMs);
   const [kind, text] = connectionText(state, isEnded, seconds);
   return (
-    <span className="rc-connection" data-kind={kind} role="status">
+    <span className="rc-connection" data-kind={kind}>
       {kind === "failed" ? <WarningIcon /> : <DotIcon />}
       <span>{text}</span>
       {(state.connection === "reconnecting" || state.connection === "failed") && (
@@ -48,6 +48,9 @@ export function ConnectionBadge({ state, isEnded, onRetry }: ConnectionBadgeProp
           Retry now
         </button>
       )}
+      <span className="rc-unseen" role="status">
+        Connection: {kind}
+      </span>
     </span>
   );
 }

@@ -21,6 +21,7 @@ interface ToolbarProps {
   handle: RunConsoleHandle;
   onFullscreen: () => void;
   onDownload: () => void;
+  onDownloadFailure: () => void;
   children?: ReactNode;
 }
 
@@ -52,7 +53,12 @@ export function Toolbar(props: ToolbarProps) {
       <span className="rc-space" />
       <ConnectionBadge state={state} isEnded={terminal.isEnded} onRetry={() => source.reconnect()} />
       <CopyButton handle={handle} />
-      <DownloadMenu source={source} node={node} onDownload={props.onDownload} />
+      <DownloadMenu
+        source={source}
+        node={node}
+        onDownload={props.onDownload}
+        onFailure={props.onDownloadFailure}
+      />
       <button
         type="button"
         className="rc-button"

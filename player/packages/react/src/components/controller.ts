@@ -19,6 +19,8 @@ export class ConsoleController implements RunConsoleHandle {
   #told: RunConsoleState | undefined;
   #terminal: Xterm | undefined;
   #search: SearchAddon | undefined;
+  /** Waits for what can be held still. */
+  #holding: { dispose(): void } | undefined;
 
   constructor(nodeRef: string, player: Player | undefined, verify: () => Promise<boolean>) {
     this.#player = player;
@@ -63,9 +65,18 @@ export class ConsoleController implements RunConsoleHandle {
     this.#changed.notifyNow();
   }
 
-  /** Stops following without moving. */
+  /** Stops following without moving; a terminal with nothing above its screen does so once there is. */
   holdStill(): void {
-    this.#terminal?.scrollLines(-1);
+    const terminal = this.#terminal;
+    if (terminal === undefined) return;
+    const hold = () => {
+      const { active } = terminal.buffer;
+      if (active.viewportY < active.baseY) this.#holding?.dispose();
+      else terminal.scrollLines(-1);
+    };
+    this.#holding?.dispose();
+    this.#holding = terminal.onScroll(hold);
+    hold();
   }
 
   seekTo(atMs: number): void {
@@ -125,6 +136,7 @@ export class ConsoleController implements RunConsoleHandle {
     return copyText(this.#terminal === undefined ? "" : textOf(this.#terminal));
   }
   scrollToBottom(): void {
+    this.#holding?.dispose();
     this.#terminal?.scrollToBottom();
   }
   focus(): void {

@@ -41,16 +41,27 @@ function plainText(payload: string): string {
   return text.replace(/\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])|\r/g, "");
 }
 
-/** What is shown before anything of the run is known. */
+/** What is shown before anything of the run is known, or where it has no such node. */
 export function Waiting({
   state,
+  missingNode,
   isQuiet,
   onRetry,
 }: {
   state: RunState;
+  /** A node that was asked for and that the run does not have. */
+  missingNode: string | undefined;
   isQuiet: boolean;
   onRetry: () => void;
 }) {
+  if (missingNode !== undefined) {
+    return (
+      <div className="rc-message" role="alert">
+        <WarningIcon />
+        <p>The run has no node {missingNode}.</p>
+      </div>
+    );
+  }
   if (state.connection === "failed") {
     return (
       <div className="rc-message" role="alert">

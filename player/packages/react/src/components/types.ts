@@ -90,7 +90,7 @@ export interface RunConsoleProps extends StreamOptions {
 }
 
 export interface TerminalProps {
-  /** Gets the terminal when it is there; what is given back runs when it goes. */
+  /** Gets the terminal once, when it is there; what is given back runs when it goes. Other output: another `key`. */
   onReady: (sink: TerminalSink, terminal: Xterm) => (() => void) | undefined;
   /** The size that the program sees; undefined: as many cells as there is room for, LF begins a line. */
   size?: { cols: number; rows: number } | undefined;

@@ -16,10 +16,6 @@ export class Backlog {
     this.#sink = sink;
   }
 
-  get pendingBytes(): number {
-    return this.#pendingBytes;
-  }
-
   write(data: Uint8Array): void {
     if (this.#isClosed || data.length === 0) return;
     this.#pendingBytes += data.length;

@@ -53,6 +53,24 @@ describe("the hash", () => {
     expect(holed.getState()).toMatchObject({ integrity: "unknown", gaps: 1 });
   });
 
+  it("is not there where the stream itself has a gap, which is counted", () => {
+    const { feed: console } = feed();
+    console.accept(output(2, 0, "one "));
+    console.accept(output(3, 1, "", { kind: "gap", payload: null, label: "data" }));
+    console.accept(output(4, 2, "three"));
+    expect(console.getState().gaps).toBe(1);
+  });
+
+  it("a hole that was told is one gap, of its stream alone", () => {
+    const { feed: console } = feed();
+    for (const stream of ["stdout", "stderr"] as const) console.accept(output(2, 0, "one ", { stream }));
+    console.gap({ fromSeq: 3, toSeq: 5, reason: "lost", nodeRef: "a", stream: "stdout" });
+    console.accept(output(6, 2, "three", { stream: "stdout" }));
+    expect(console.getState().gaps).toBe(1);
+    console.accept(output(7, 2, "three", { stream: "stderr" }));
+    expect(console.getState().gaps).toBe(2);
+  });
+
   it("is of each stream of a node without a terminal", () => {
     const { feed: console } = feed();
     console.accept(output(2, 0, "out", { stream: "stdout" }));

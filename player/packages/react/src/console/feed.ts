@@ -1,4 +1,4 @@
-import type { Gap, Snapshot, StreamName, TerminalChunk } from "../api/types.ts";
+import type { Gap, RunNode, Snapshot, StreamName, TerminalChunk } from "../api/types.ts";
 import { Signal } from "../stream/signal.ts";
 import type { StreamError, TerminalConsumer } from "../stream/types.ts";
 import { decodeBase64 } from "./base64.ts";
@@ -114,6 +114,9 @@ export class TerminalFeed implements TerminalConsumer {
         this.#painter.chunk(chunk);
         if (chunk.cols != null && chunk.rows != null) this.#set({ cols: chunk.cols, rows: chunk.rows });
         break;
+      case "gap":
+        this.#set({ gaps: this.#state.gaps + 1 });
+        break;
       case "exit":
         this.#exit(track, chunk);
         break;
@@ -124,11 +127,20 @@ export class TerminalFeed implements TerminalConsumer {
     if (this.#isClosed || (this.#cursor !== undefined && gap.toSeq <= this.#cursor)) return;
     const isOther = gap.stream !== undefined && this.#choice !== "all" && gap.stream !== this.#choice;
     if (isOther || (gap.nodeRef !== undefined && gap.nodeRef !== this.nodeRef)) return;
+    for (const [stream, track] of this.#tracks) {
+      if (gap.stream === undefined || gap.stream === stream) track.tellHole();
+    }
     this.#set({ gaps: this.#state.gaps + 1 });
   }
 
   advance(seq: number): void {
     if (this.#cursor === undefined || seq > this.#cursor) this.#cursor = seq;
+  }
+
+  finished(node: RunNode): void {
+    if (this.#isClosed || this.isEnded) return;
+    const { exitCode, signal } = node;
+    this.#set({ isEnded: true, exitCode: exitCode ?? undefined, signal: signal ?? undefined });
   }
 
   loaded(): void {

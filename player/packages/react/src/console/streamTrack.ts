@@ -9,6 +9,7 @@ export type Arrival = "next" | "repeat" | "afterHole";
 export class StreamTrack {
   /** The index that comes next; undefined until a chunk or a screen has told where the stream is. */
   #nextIndex: number | undefined;
+  #isHoleTold = false;
   #bytes = 0;
   #hash: ReturnType<typeof sha256.create> | undefined = sha256.create();
   #isEnded = false;
@@ -22,24 +23,26 @@ export class StreamTrack {
     return this.#integrity;
   }
 
-  /** True while no byte is missing since the beginning. */
-  get hasEverything(): boolean {
-    return this.#hash !== undefined;
-  }
-
   /** Goes on behind a chunk without the bytes before it. */
   joinAfter(chunkIndex: number | null | undefined): void {
     this.#nextIndex = chunkIndex == null ? undefined : chunkIndex + 1;
     this.#hash = undefined;
   }
 
+  /** A hole before the next chunk is known already. */
+  tellHole(): void {
+    this.#isHoleTold = true;
+  }
+
   arrive(chunk: TerminalChunk): Arrival {
     const expected = this.#nextIndex;
     if (expected !== undefined && chunk.chunkIndex < expected) return "repeat";
+    const isKnown = expected === undefined || this.#isHoleTold;
     this.#nextIndex = chunk.chunkIndex + 1;
+    this.#isHoleTold = false;
     if (chunk.chunkIndex === (expected ?? 0)) return "next";
     this.#hash = undefined;
-    return expected === undefined ? "next" : "afterHole";
+    return isKnown ? "next" : "afterHole";
   }
 
   output(bytes: Uint8Array): void {

@@ -65,6 +65,15 @@ const table: [string, PlaybackState, PlaybackEvent, PlaybackPhase, string[]][] =
   ],
   ["waits for a page", at("playing", wanted), { type: "starved" }, "loading", ["stopClock"]],
   ["goes on with the page", at("loading", wanted), { type: "fed" }, "playing", ["startClock"]],
+  ["has nothing to wait for", at("loading", wanted), { type: "reachedEnd" }, "ended", ["stopClock"]],
+  ["was paused at the end meanwhile", at("loading"), { type: "reachedEnd" }, "paused", []],
+  [
+    "plays from the place that a failed seek missed",
+    at("paused", { error: "away" }),
+    { type: "play" },
+    "seeking",
+    ["stopClock", "hideLive", "seek"],
+  ],
   ["was paused meanwhile", at("loading"), { type: "fed" }, "paused", []],
   ["comes to the end", at("playing", wanted), { type: "reachedEnd" }, "ended", ["stopClock"]],
   [

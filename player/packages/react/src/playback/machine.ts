@@ -32,7 +32,8 @@ export type PlaybackEffect =
   | { type: "showLive" }
   | { type: "hideLive" }
   | { type: "seek"; atMs: number }
-  | { type: "step"; direction: 1 | -1 }
+  /** With a place: the terminal does not stand there yet. */
+  | { type: "step"; direction: 1 | -1; fromMs?: number }
   | { type: "startClock" }
   | { type: "stopClock" };
 
@@ -85,7 +86,9 @@ function seekTo(state: PlaybackState, atMs: number, isPlayWanted: boolean): Tran
 
 function step(state: PlaybackState, direction: 1 | -1): Transition {
   const next = { ...state, phase: "seeking", isPlayWanted: false, error: undefined } as const;
-  return [next, [{ type: "stopClock" }, { type: "hideLive" }, { type: "step", direction }]];
+  const isElsewhere = state.phase === "seeking" || state.error !== undefined;
+  const effect = { type: "step", direction, ...(isElsewhere && { fromMs: state.positionMs }) } as const;
+  return [next, [{ type: "stopClock" }, { type: "hideLive" }, effect]];
 }
 
 const measured: Rule<"measured"> = (state, { durationMs, isGrowing }) => {
@@ -106,15 +109,15 @@ const always: Rules = {
   setIdleLimit: (state, { idleLimitMs }) => stay({ ...state, idleLimitMs }),
 };
 
+/** After a failure the terminal does not stand where it should: that place is sought first. */
+function playOn(state: PlaybackState): Transition {
+  if (state.error !== undefined) return seekTo(state, state.positionMs, true);
+  return [{ ...state, phase: "playing", isPlayWanted: true }, [{ type: "startClock" }]];
+}
+
 const standing: Rules = {
-  play: (state) => [
-    { ...state, phase: "playing", isPlayWanted: true, error: undefined },
-    [{ type: "startClock" }],
-  ],
-  toggle: (state) => [
-    { ...state, phase: "playing", isPlayWanted: true, error: undefined },
-    [{ type: "startClock" }],
-  ],
+  play: playOn,
+  toggle: playOn,
   seek: (state, { atMs }) => seekTo(state, atMs, false),
   step: (state, { direction }) => step(state, direction),
   jumpToLive: (state) => showNewest(state),
@@ -124,6 +127,13 @@ const pausePlaying = (state: PlaybackState): Transition => [
   { ...state, phase: still(state), isPlayWanted: false },
   [{ type: "stopClock" }],
 ];
+
+/** Everything has been played: what still grows is live from here on. */
+function reachedEnd(state: PlaybackState): Transition {
+  if (state.isGrowing) return showNewest(state, { type: "stopClock" });
+  const next = { ...state, phase: "ended", positionMs: state.durationMs, isPlayWanted: false } as const;
+  return [next, [{ type: "stopClock" }]];
+}
 
 /** Where the terminal is on its way to another place, or waits for a page. */
 const underway: Rules = {
@@ -179,13 +189,7 @@ const TABLE: Record<PlaybackPhase, Rules> = {
     tick: (state, { atMs }) =>
       stay({ ...state, positionMs: atMs, durationMs: Math.max(state.durationMs, atMs) }),
     starved: (state) => [{ ...state, phase: "loading" }, [{ type: "stopClock" }]],
-    reachedEnd: (state) =>
-      state.isGrowing
-        ? showNewest(state, { type: "stopClock" })
-        : [
-            { ...state, phase: "ended", positionMs: state.durationMs, isPlayWanted: false },
-            [{ type: "stopClock" }],
-          ],
+    reachedEnd,
     failed: (state, { message }) => [
       { ...state, phase: still(state), isPlayWanted: false, error: message },
       [{ type: "stopClock" }],
@@ -197,6 +201,7 @@ const TABLE: Record<PlaybackPhase, Rules> = {
       state.isPlayWanted
         ? [{ ...state, phase: "playing" }, [{ type: "startClock" }]]
         : stay({ ...state, phase: still(state) }),
+    reachedEnd: (state) => (state.isPlayWanted ? reachedEnd(state) : stay({ ...state, phase: still(state) })),
   },
   seeking: {
     ...underway,

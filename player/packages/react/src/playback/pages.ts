@@ -11,6 +11,7 @@ export class ChunkPages {
   #chunks: readonly TerminalChunk[] = [];
   #at = 0;
   #afterChunk = -1;
+  #hasEnded = false;
   #isAtEnd = false;
   #hasSeenTail = false;
 
@@ -25,6 +26,7 @@ export class ChunkPages {
     this.#chunks = [];
     this.#at = 0;
     this.#afterChunk = chunkIndex;
+    this.#hasEnded = false;
     this.#isAtEnd = false;
     this.#hasSeenTail = false;
   }
@@ -44,7 +46,12 @@ export class ChunkPages {
     return this.#chunks.length - this.#at;
   }
 
-  /** True if nothing was beyond what is loaded when it was asked last. */
+  /** True once the last chunk of the stream is loaded: nothing will ever follow. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** True if nothing was beyond what is loaded when it was asked last; a node that still writes has more later. */
   get isAtEnd(): boolean {
     return this.#isAtEnd;
   }
@@ -62,7 +69,8 @@ export class ChunkPages {
     const afterChunk = this.#afterChunk;
     const page = await this.#load(afterChunk, signal);
     if (signal.aborted || afterChunk !== this.#afterChunk) return;
-    this.#isAtEnd = page.length === 0 || page.at(-1)?.kind === "exit";
+    this.#hasEnded ||= page.at(-1)?.kind === "exit";
+    this.#isAtEnd = this.#hasEnded || page.length === 0;
     this.#hasSeenTail = page.length < PAGE_CHUNKS;
     this.#chunks = [...this.#chunks.slice(this.#at), ...page];
     this.#at = 0;

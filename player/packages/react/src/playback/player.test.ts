@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { RuncastClient } from "../api/client.ts";
 import type { TerminalChunk } from "../api/types.ts";
+import { Painter } from "../console/painter.ts";
 import * as scripted from "../testing/service.ts";
 import { ScriptedService } from "../testing/service.ts";
 import { RecordingSink } from "../testing/sink.ts";
 import { RecordingPlayer } from "./player.ts";
+import { RecordingDriver } from "./recordingDriver.ts";
 
 const CHUNKS = 1_200;
 const STEP_MS = 100;
@@ -226,6 +228,88 @@ describe("live", () => {
     expect(live).toHaveBeenCalledTimes(2);
   });
 
+  /** A node that has written up to 9 s, and to 59 s once a test has paused it. */
+  async function pausedAtEdge() {
+    const written = recording.slice(0, 91);
+    const live = vi.fn((_sink: unknown) => () => undefined);
+    const { player, sink } = open(service(written), { live, durationMs: 9_000 });
+    player.measure(9_000, true);
+    player.pause();
+    await vi.advanceTimersByTimeAsync(50);
+    expect(player.getState()).toMatchObject({ phase: "rewound", positionMs: 9_000 });
+    written.push(...recording.slice(91, 591));
+    player.measure(59_000, true);
+    return { player, sink, live };
+  }
+
+  it("paused at its edge, a later place shows the screen there", async () => {
+    const { player, sink } = await pausedAtEdge();
+    player.seekTo(30_000);
+    await vi.advanceTimersByTimeAsync(50);
+    expect(sink.text).toBe("<300>");
+  });
+
+  it("paused at its edge, a step goes to what was written since", async () => {
+    const { player, sink } = await pausedAtEdge();
+    player.stepForward();
+    await vi.advanceTimersByTimeAsync(50);
+    expect(sink.text).toBe("<90>91 ");
+    expect(player.getState()).toMatchObject({ phase: "rewound", positionMs: 9_100 });
+  });
+
+  it("paused at its edge, playing goes on where it was", async () => {
+    const { player, sink, live } = await pausedAtEdge();
+    player.play();
+    await vi.advanceTimersByTimeAsync(1_050);
+    expect(player.getState().phase).toBe("playing");
+    expect(sink.text.startsWith("<90>91 92 93 ")).toBe(true);
+    expect(live).toHaveBeenCalledTimes(1);
+  });
+
+  it("with nothing beyond its edge, playing is live again", async () => {
+    const live = vi.fn((_sink: unknown) => () => undefined);
+    const { player } = open(service(recording.slice(0, 91)), { live, durationMs: 9_000 });
+    player.measure(9_000, true);
+    player.pause();
+    await vi.advanceTimersByTimeAsync(50);
+    player.play();
+    await vi.advanceTimersByTimeAsync(200);
+    expect(player.getState().phase).toBe("live");
+    expect(live).toHaveBeenCalledTimes(2);
+  });
+
+  it.each([
+    ["playing", "play", "<300>301 302 "],
+    ["a step", "stepForward", "<300>301 "],
+  ] as const)(
+    "after a seek that failed, %s begins at the place that was wished",
+    async (_name, action, text) => {
+      const live = vi.fn((_sink: unknown) => () => undefined);
+      const from = service().sequence(
+        /screen/,
+        () => scripted.refusal(503, "UNAVAILABLE", "the archive is away"),
+        () => undefined,
+      );
+      const { player, sink } = open(from, { live, durationMs: 60_000 });
+      player.measure(60_000, true);
+      player.seekTo(30_000);
+      await vi.advanceTimersByTimeAsync(50);
+      expect(player.getState()).toMatchObject({ phase: "rewound", positionMs: 30_000 });
+      player[action]();
+      await vi.advanceTimersByTimeAsync(250);
+      expect(sink.text).toBe(text);
+    },
+  );
+
+  it("a step while a seek is underway begins at its place", async () => {
+    const { player, sink } = open(service(), { live: () => () => undefined, durationMs: 60_000 });
+    player.measure(60_000, true);
+    player.seekTo(30_000);
+    player.stepForward();
+    await vi.advanceTimersByTimeAsync(50);
+    expect(sink.text).toBe("<300>301 ");
+  });
+
   it("ends with the terminal", async () => {
     const stops = vi.fn();
     const { detach } = open(service(), { live: () => stops });
@@ -254,4 +338,23 @@ it("without a terminal, the text before a place comes from the keyframe before i
   expect(sink.text.startsWith("100 101 ")).toBe(true);
   expect(sink.text.endsWith("449 450 ")).toBe(true);
   expect(from.asked(/screen/)).toHaveLength(0);
+});
+
+it("without a terminal, a seek that was given up paints nothing more", async () => {
+  const payload = Buffer.from("x".repeat(300 * 1024)).toString("base64");
+  const large = recording.slice(0, 6).map((chunk) => ({ ...chunk, stream: "stdout" as const, payload }));
+  const from = service(large).on(/\/index$/, () => scripted.index());
+  const client = new RuncastClient({ fetch: from.fetch });
+  const driver = new RecordingDriver(client, "run-1", "a", ["stdout"]);
+  const sink = new RecordingSink();
+  sink.isTaking = false;
+  const abort = new AbortController();
+  const seeking = driver.seek(500, new Painter(sink), abort.signal).catch((error: unknown) => error);
+  await vi.advanceTimersByTimeAsync(50);
+  const written = sink.calls.length;
+  abort.abort();
+  sink.isTaking = true;
+  sink.drain();
+  await seeking;
+  expect(sink.calls).toHaveLength(written);
 });

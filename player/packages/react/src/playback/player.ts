@@ -157,7 +157,10 @@ export class RecordingPlayer implements Player {
         });
         break;
       case "step":
-        this.#go((driver, painter, signal) => driver.step(effect.direction, painter, signal));
+        this.#go(async (driver, painter, signal) => {
+          if (effect.fromMs !== undefined) await driver.seek(effect.fromMs, painter, signal);
+          return driver.step(effect.direction, painter, signal);
+        });
         break;
       case "startClock":
         this.#frameAtMs = performance.now();
@@ -251,7 +254,7 @@ export class RecordingPlayer implements Player {
         break;
       }
     }
-    if (driver.isAtEnd) {
+    if (driver.hasEnded) {
       this.#dispatch({ type: "reachedEnd" });
       return;
     }
@@ -279,7 +282,7 @@ export class RecordingPlayer implements Player {
     const { signal } = this.#pageLoads;
     driver.loadMore(signal).then(
       () => {
-        if (!signal.aborted) this.#dispatch({ type: "fed" });
+        if (!signal.aborted) this.#dispatch({ type: driver.isAtEnd ? "reachedEnd" : "fed" });
       },
       (error: unknown) => {
         if (!signal.aborted) this.#dispatch({ type: "failed", message: messageOf(error) });

@@ -62,7 +62,12 @@ export class RecordingDriver {
     this.#positionMs = chunk.atMs;
   }
 
-  /** True if nothing follows, as far as known. */
+  /** True if everything has been shown, and nothing will ever follow. */
+  get hasEnded(): boolean {
+    return this.#pages.every((pages) => pages.hasEnded && pages.head === undefined);
+  }
+
+  /** True if everything has been shown that was there when it was asked last. */
   get isAtEnd(): boolean {
     return this.#pages.every((pages) => pages.isAtEnd && pages.head === undefined);
   }
@@ -102,7 +107,7 @@ export class RecordingDriver {
   #canPlayTo(atMs: number): boolean {
     if (this.#positionMs === undefined || atMs < this.#positionMs) return false;
     return this.#pages.every(
-      (pages) => pages.isAtEnd || (pages.last !== undefined && pages.last.atMs > atMs),
+      (pages) => pages.hasEnded || (pages.last !== undefined && pages.last.atMs > atMs),
     );
   }
 
@@ -142,6 +147,7 @@ export class RecordingDriver {
       else if (this.isAtEnd) return;
       else await this.#loadMissing(signal);
       await painter.backlog.room();
+      signal.throwIfAborted();
     }
   }
 
@@ -157,11 +163,12 @@ export class RecordingDriver {
   }
 
   async #stepForward(painter: Painter, signal: AbortSignal): Promise<number | undefined> {
-    for (;;) {
+    for (let hasAsked = false; ; ) {
       const chunk = this.peek();
       if (chunk === undefined) {
-        if (this.isAtEnd) return undefined;
+        if (this.hasEnded || (hasAsked && this.isAtEnd)) return undefined;
         await this.#loadMissing(signal);
+        hasAsked = true;
         continue;
       }
       this.play(painter);

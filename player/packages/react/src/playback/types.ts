@@ -1,4 +1,3 @@
-import type { RecordingIndex } from "../api/types.ts";
 import type { TerminalSink } from "../console/types.ts";
 
 /**
@@ -66,10 +65,4 @@ export interface Player {
   previousMarker(): void;
   /** To what the node writes now, or to the end of what it wrote. */
   jumpToLive(): void;
-}
-
-export interface Recording {
-  /** What the seek bar shows; undefined until it has come. */
-  index: RecordingIndex | undefined;
-  player: Player;
 }

@@ -7,6 +7,7 @@ import type { RunView } from "./runView.ts";
 import { type EventHandlers, readEvents } from "./sse.ts";
 import { cut, isPassing, retryAfterMs, streamError } from "./streamErrors.ts";
 import type { TerminalConsumer, Transport } from "./types.ts";
+import { ANSWER_TIMEOUT_MS, within } from "./within.ts";
 
 /** Output up to here is shown from its beginning; a longer one from its last screen. */
 export const WHOLE_LIMIT_BYTES = 4 * 1024 * 1024;
@@ -38,7 +39,9 @@ export async function join(
   while (!signal.aborted) {
     try {
       await attempt(context, consumer, signal);
-      if (!signal.aborted) consumer.loaded();
+      if (signal.aborted) return;
+      tellEnd(context, consumer);
+      consumer.loaded();
       return;
     } catch (error) {
       if (signal.aborted) return;
@@ -49,11 +52,19 @@ export async function join(
   }
 }
 
+function tellEnd({ view }: JoinContext, consumer: TerminalConsumer): void {
+  const node = view.node(consumer.nodeRef);
+  const endSeq = view.endOf(consumer.nodeRef);
+  if (node !== undefined && endSeq !== undefined && endSeq <= (consumer.cursor ?? -1))
+    consumer.finished(node);
+}
+
 /** How many bytes of output a node has so far. */
 export async function bytesOf(context: JoinContext, node: RunNode, signal: AbortSignal): Promise<number> {
   if (node.final != null) return node.final.reduce((bytes, stream) => bytes + stream.bytes, 0);
-  const indexes = await Promise.all(
-    node.streams.map((stream) => context.client.index(context.runId, node.ref, { stream }, { signal })),
+  const { client, runId } = context;
+  const indexes = await within(ANSWER_TIMEOUT_MS, signal, (inner) =>
+    Promise.all(node.streams.map((stream) => client.index(runId, node.ref, { stream }, { signal: inner }))),
   );
   return indexes.reduce((bytes, index) => bytes + index.bytes, 0);
 }
@@ -106,7 +117,9 @@ async function readLastScreen(
       await readUpToNow(context, consumer, signal);
       return;
     }
-    const screen = await context.client.screen(context.runId, consumer.nodeRef, {}, { signal });
+    const screen = await within(ANSWER_TIMEOUT_MS, signal, (inner) =>
+      context.client.screen(context.runId, consumer.nodeRef, {}, { signal: inner }),
+    );
     consumer.snapshot({ ...screen, chunkIndex: screen.chunkIndex ?? null, linesAbove: 0 });
     consumer.advance(screen.seq);
     return;

@@ -11,6 +11,7 @@ export class Participants {
   readonly #onChange: () => void;
   readonly #joining = new Map<TerminalConsumer, AbortController>();
   readonly #joined = new Set<TerminalConsumer>();
+  readonly #failed = new Set<TerminalConsumer>();
 
   /** `onChange`: the stream has to be opened for others than before. */
   constructor(context: JoinContext, runKnown: Promise<void>, onChange: () => void) {
@@ -30,13 +31,24 @@ export class Participants {
     this.#join(consumer, controller.signal).catch((error: unknown) => {
       if (controller.signal.aborted) return;
       this.#joining.delete(consumer);
+      this.#failed.add(consumer);
       consumer.failed(asStreamError(error));
     });
+  }
+
+  /** Who could not be brought to the present begins anew. */
+  retryFailed(): void {
+    for (const consumer of this.#failed) {
+      this.#failed.delete(consumer);
+      consumer.restart();
+      this.add(consumer);
+    }
   }
 
   remove(consumer: TerminalConsumer): void {
     this.#joining.get(consumer)?.abort();
     this.#joining.delete(consumer);
+    this.#failed.delete(consumer);
     if (this.#joined.delete(consumer) && !consumer.isEnded) this.#onChange();
   }
 
@@ -51,12 +63,12 @@ export class Participants {
 
   /** After a long absence: who is too far behind begins anew. */
   async restartFarBehind(signal: AbortSignal): Promise<void> {
-    for (const consumer of this.waiting) {
-      if (!(await isFarBehind(this.#context, consumer, signal))) continue;
-      if (!this.#joined.delete(consumer)) continue;
+    const look = async (consumer: TerminalConsumer) => {
+      if (!(await isFarBehind(this.#context, consumer, signal)) || !this.#joined.delete(consumer)) return;
       consumer.restart();
       this.add(consumer);
-    }
+    };
+    await Promise.all(this.waiting.map(look));
   }
 
   async #join(consumer: TerminalConsumer, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,7 @@
 import type { RuncastClient } from "../api/client.ts";
 import type { EventFilters } from "../api/types.ts";
 import type { EventHandlers } from "./sse.ts";
+import { ANSWER_TIMEOUT_MS, within } from "./within.ts";
 
 /** Seconds that the service waits for the first event of a page. */
 const WAIT_SECS = 25;
@@ -18,7 +19,9 @@ export async function pollEvents(
   let isLive = false;
   while (!signal.aborted && !handlers.isSatisfied()) {
     const query = { ...filters, after, limit: PAGE_EVENTS, waitSecs: isLive ? WAIT_SECS : 0 };
-    const page = await client.events(runId, query, { signal });
+    const page = await within(query.waitSecs * 1_000 + ANSWER_TIMEOUT_MS, signal, (inner) =>
+      client.events(runId, query, { signal: inner }),
+    );
     for (const { event, data } of page.events) {
       handlers.event(event, data);
       const { seq } = data as { seq?: number };

@@ -1,5 +1,4 @@
-import type { Gap, TerminalChunk } from "../api/types.ts";
-import type { Backoff } from "./backoff.ts";
+import type { Gap, RunNode, TerminalChunk } from "../api/types.ts";
 import type { EventHandlers } from "./sse.ts";
 import type { TerminalConsumer } from "./types.ts";
 
@@ -8,19 +7,19 @@ export class RunHandlers implements EventHandlers {
   readonly #consumers: readonly TerminalConsumer[];
   readonly #take: (name: string, data: unknown) => void;
   readonly #advance: (seq: number) => void;
-  readonly #backoff: Backoff;
+  readonly retry: (delayMs: number) => void;
   isDone = false;
 
   constructor(
     consumers: readonly TerminalConsumer[],
     take: (name: string, data: unknown) => void,
     advance: (seq: number) => void,
-    backoff: Backoff,
+    retry: (delayMs: number) => void,
   ) {
     this.#consumers = consumers;
     this.#take = take;
     this.#advance = advance;
-    this.#backoff = backoff;
+    this.retry = retry;
   }
 
   event(name: string, data: unknown): void {
@@ -31,6 +30,11 @@ export class RunHandlers implements EventHandlers {
       }
     } else if (name === "gap") {
       for (const consumer of this.#consumers) consumer.gap(data as Gap);
+    } else if (name === "status") {
+      const { node } = data as { node?: RunNode };
+      for (const consumer of this.#consumers) {
+        if (node?.final != null && consumer.nodeRef === node.ref) consumer.finished(node);
+      }
     }
     this.#take(name, data);
     if (name === "done") {
@@ -42,10 +46,6 @@ export class RunHandlers implements EventHandlers {
   advance(seq: number): void {
     for (const consumer of this.#consumers) consumer.advance(seq);
     this.#advance(seq);
-  }
-
-  retry(delayMs: number): void {
-    this.#backoff.setBase(delayMs);
   }
 
   room(): Promise<void> | undefined {

@@ -1,6 +1,7 @@
 // @vitest-environment jsdom
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { RuncastClient } from "../api/client.ts";
+import type { StreamFinal } from "../api/types.ts";
 import { eventually } from "../testing/eventually.ts";
 import {
   attach,
@@ -19,6 +20,11 @@ afterEach(() => {
   closeAll();
   vi.useRealTimers();
 });
+
+/** What the streams of a long output hold once they have ended. */
+const LONG: StreamFinal[] = [
+  { stream: "pty", chunks: 5, bytes: 5 * 1024 * 1024, sha256: "", complete: true },
+];
 
 describe("a run's stream", () => {
   it("begins with what is live and ends with done", async () => {
@@ -181,6 +187,35 @@ describe("a console", () => {
     expect(feed.getState()).toMatchObject({ truncated: true, lines: 7, gaps: 0, integrity: "unknown" });
   });
 
+  it.each([
+    ["ended before", scripted.node("a", { status: "FAILED", exitCode: 3, final: LONG }), false],
+    ["ends just then", scripted.node("a"), true],
+  ])("that joins a node at its last screen is ended if it %s", async (_name, node, endsLater) => {
+    const payload = Buffer.from("screen").toString("base64");
+    const screen = { nodeRef: "a", stream: "pty", cols: 90, rows: 20, seq: 7, chunkIndex: 4, atMs: 40 };
+    const joined = firstStatus(new ScriptedStream(), { nodes: [node] });
+    const service = new ScriptedService()
+      .on(INDEX, () => scripted.index({ bytes: 5 * 1024 * 1024 }))
+      .on(NODE_STREAM, () =>
+        new ScriptedStream().event("snapshot", { ...screen, payload, linesAbove: 0 }).id(7),
+      )
+      .sequence(
+        RUN_STREAM,
+        () => firstStatus(new ScriptedStream(), { nodes: [node] }).id(2),
+        () => joined,
+      );
+    const { sink, feed } = attach(open(service));
+    await eventually(() => expect(sink.text).toBe("screen"));
+    if (endsLater) {
+      await eventually(() => expect(service.asked(RUN_STREAM)).toHaveLength(2));
+      expect(feed.getState().isEnded).toBe(false);
+      const end = scripted.node("a", { status: "FAILED", exitCode: 3, final: LONG });
+      joined.event("status", { seq: 8, run: scripted.runWithoutNodes(), node: end }, 8);
+    }
+    await eventually(() => expect(feed.getState()).toMatchObject({ isEnded: true, exitCode: 3 }));
+    expect(feed.getState().integrity).toBe("unknown");
+  });
+
   it("takes back nothing from a stream that was opened for others", async () => {
     const first = firstStatus(new ScriptedStream()).id(7);
     const service = serviceWithOutput(
@@ -227,10 +262,11 @@ describe("repeats and losses", () => {
     joined.event("terminal", scripted.output(6, 1, "two "), 6);
     joined.event("terminal", scripted.output(6, 1, "two "), 6);
     joined.event("gap", { fromSeq: 7, toSeq: 9, reason: "lost" }, 9);
-    joined.event("terminal", scripted.output(10, 4, "five"), 10);
-    await eventually(() => expect(sink.text).toBe("one two five"));
+    joined.event("terminal", scripted.output(10, 4, "five "), 10);
+    joined.event("terminal", scripted.output(12, 6, "seven"), 12);
+    await eventually(() => expect(sink.text).toBe("one two five seven"));
     expect(source.getState().gaps).toEqual([{ fromSeq: 7, toSeq: 9, reason: "lost" }]);
-    expect(feed.getState().gaps).toBe(2);
+    expect(feed.getState().gaps, "the one that was told, and the hole after it").toBe(2);
   });
 });
 
@@ -283,9 +319,9 @@ describe("out of sight", () => {
   }
 
   it.each([
-    ["goes on by its cursor", 200, "after", "5"],
-    ["begins anew when it is far behind", 6 * 1024 * 1024, "from", "live"],
-  ])("for 30 s the stream is closed; back, a console %s", async (_name, bytes, key, value) => {
+    ["goes on by its cursor", 200, false],
+    ["begins anew when it is far behind", 6 * 1024 * 1024, true],
+  ])("for 30 s the stream is closed; back, a console %s", async (_name, bytes, isAnew) => {
     vi.useFakeTimers();
     const joined = firstStatus(new ScriptedStream());
     let known = 100;
@@ -306,8 +342,11 @@ describe("out of sight", () => {
     known = bytes;
     show("visible");
     await vi.advanceTimersByTimeAsync(200);
-    const asked = [...service.asked(RUN_STREAM).slice(2), ...service.asked(NODE_STREAM).slice(1)];
-    expect(asked.some((request) => request.query.get(key) === value)).toBe(true);
+    const [, ...anew] = service.asked(NODE_STREAM);
+    expect(anew.map((request) => request.query.get("from"))).toEqual(isAnew ? ["live"] : []);
+    const returned = service.asked(RUN_STREAM)[2]?.query;
+    expect(returned?.get("nodes")).toBe(isAnew ? null : "a");
+    expect(returned?.get("after")).toBe("5");
   });
 });
 

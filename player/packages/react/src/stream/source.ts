@@ -21,6 +21,7 @@ import type {
   Transport,
 } from "./types.ts";
 import { watchVisibility } from "./visibility.ts";
+import { ANSWER_TIMEOUT_MS, within } from "./within.ts";
 
 const RECONNECT_DELAY_MS = 3_000;
 const MAX_GAPS = 1_000;
@@ -127,11 +128,20 @@ export class RunSource {
     return this.#trace.items;
   }
 
-  /** Tries at once, also after `failed` and `disconnect`. */
+  /** Tries at once, also after `failed` and `disconnect`; so do consoles that have failed. */
   reconnect(): void {
-    if (this.#holders === 0 || this.#connection === "ended") return;
+    if (this.#holders === 0) return;
+    this.#participants.retryFailed();
+    if (this.#isFinal) return;
+    const isPolling = this.#transport === "poll";
+    if (isPolling) {
+      this.#transport = "stream";
+      // One more that says nothing is enough.
+      this.#silentStreams = SILENT_STREAMS - 1;
+      this.#show({ connection: "reconnecting", error: undefined });
+    }
     if (this.#lifetime === undefined) this.#start();
-    else if (this.#connection !== "live") this.#attempt.abort();
+    else if (isPolling || this.#connection !== "live") this.#attempt.abort();
   }
 
   disconnect(): void {
@@ -153,6 +163,7 @@ export class RunSource {
   #start(): void {
     const lifetime = new AbortController();
     this.#lifetime = lifetime;
+    this.#isHidden = false;
     if (this.#connection !== "connecting") this.#show({ connection: "connecting", error: undefined });
     const unwatch = watchVisibility((isHidden) => this.#setHidden(isHidden));
     lifetime.signal.addEventListener("abort", unwatch);
@@ -183,10 +194,11 @@ export class RunSource {
         if (wakes.aborted) continue;
         throw cut();
       } catch (error) {
+        const isHeldBack = error instanceof SilentStreamError && (await this.#isAnswered(wakes));
         if (lifetime.aborted) return;
         if (wakes.aborted) continue;
         if (!isPassing(error)) return this.#fail(error);
-        if (error instanceof SilentStreamError) this.#silentStreams += 1;
+        if (isHeldBack) this.#silentStreams += 1;
         if (this.#silentStreams >= SILENT_STREAMS) this.#transport = "poll";
         const delayMs = backoff.next(retryAfterMs(error));
         this.#show({
@@ -201,6 +213,16 @@ export class RunSource {
     }
   }
 
+  /** True if the service answers what is no stream: then the network is there, and holds only streams back. */
+  async #isAnswered(signal: AbortSignal): Promise<boolean> {
+    try {
+      await within(ANSWER_TIMEOUT_MS, signal, (inner) => this.client.run(this.runId, { signal: inner }));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /** One stream, or pages of events, until it ends. True if nothing more will come. */
   async #connect(backoff: Backoff, signal: AbortSignal): Promise<boolean> {
     const consumers = this.#participants.waiting;
@@ -208,7 +230,8 @@ export class RunSource {
       consumers,
       (name, data) => this.#take(name, data, backoff),
       (seq) => this.#advance(seq),
-      backoff,
+      // What the page has asked for stays.
+      (delayMs) => this.#options.reconnectDelayMs === undefined && backoff.setBase(delayMs),
     );
     const nodes = [...new Set(consumers.map((consumer) => consumer.nodeRef))].join(",");
     const filters = nodes === "" ? { types: "status,trace" } : { nodes };
@@ -240,7 +263,9 @@ export class RunSource {
     handlers: RunHandlers,
     signal: AbortSignal,
   ): Promise<void> {
-    const run = await this.client.run(this.runId, { signal });
+    const run = await within(ANSWER_TIMEOUT_MS, signal, (inner) =>
+      this.client.run(this.runId, { signal: inner }),
+    );
     handlers.event("status", { seq: run.lastSeq, run });
     const position = this.#position ?? run.lastSeq;
     await pollEvents(
@@ -253,7 +278,7 @@ export class RunSource {
   }
 
   #take(name: string, data: unknown, backoff: Backoff): void {
-    backoff.reset();
+    if (!isGreeting(name, data)) backoff.reset();
     this.#silentStreams = 0;
     const isNew = (seq: number) => this.#position === undefined || seq > this.#position;
     switch (name) {
@@ -343,4 +368,9 @@ export class RunSource {
     this.#state = undefined;
     this.#changed.notifyNow();
   }
+}
+
+/** What a service says that may break off right behind it: a refusal, or the first status of a connection. */
+function isGreeting(name: string, data: unknown): boolean {
+  return name === "error" || (name === "status" && (data as { run: Run }).run.nodes != null);
 }

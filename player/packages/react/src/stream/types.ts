@@ -1,5 +1,14 @@
 import type { ClientOptions, RuncastClient } from "../api/client.ts";
-import type { ErrorCode, Gap, Run, RunStatus, Snapshot, StreamFinal, TerminalChunk } from "../api/types.ts";
+import type {
+  ErrorCode,
+  Gap,
+  Run,
+  RunNode,
+  RunStatus,
+  Snapshot,
+  StreamFinal,
+  TerminalChunk,
+} from "../api/types.ts";
 
 /**
  * How the page is connected to a run. `ended`: everything was sent. `failed`: asking again does not help, as the
@@ -21,7 +30,7 @@ export interface StreamOptions extends ClientOptions {
   client?: RuncastClient;
   /** What is shown before the stream has said anything. */
   initialRun?: Run;
-  /** Milliseconds before the first attempt after a cut; it grows up to 30 s. 3,000 by default. */
+  /** Milliseconds before the first attempt after a cut; it grows up to 30 s. As the service wishes by default. */
   reconnectDelayMs?: number;
 }
 
@@ -68,6 +77,8 @@ export interface TerminalConsumer {
   restart(): void;
   /** What comes now begins late, behind about so many bytes. */
   joinedLate(position: number): void;
+  /** The node has ended and everything of it has come, but for a last chunk that a screen lies behind. */
+  finished(node: RunNode): void;
   /** What was there already has come. */
   loaded(): void;
   /** What was there cannot be had, and asking again does not help. */

@@ -107,3 +107,20 @@ it("renders at most once a frame, however much comes", async () => {
   await waitFor(() => expect(result.current.run?.name).toBe("status 502"));
   expect(renders.mock.calls.length - before).toBeLessThan(50);
 });
+
+it("begins with what is given for another run, not with what was given for the one before", async () => {
+  const second = scripted.run({ runId: "run-2", name: "two", lastSeq: 3 });
+  const service = new ScriptedService()
+    .on(/run-1\/stream$/, () => live())
+    .on(/run-2\/stream$/, () =>
+      new ScriptedStream().event("status", { seq: 3, run: { ...second, name: "two, from the stream" } }),
+    );
+  const { result, rerender } = renderHook(
+    ({ initialRun }) => useRunStream(initialRun.runId, { fetch: service.fetch, initialRun }),
+    { initialProps: { initialRun: scripted.run({ name: "one", lastSeq: 90 }) } },
+  );
+  await waitFor(() => expect(result.current.isConnected).toBe(true));
+  rerender({ initialRun: second });
+  expect(result.current.run?.name).toBe("two");
+  await waitFor(() => expect(result.current.run?.name).toBe("two, from the stream"));
+});

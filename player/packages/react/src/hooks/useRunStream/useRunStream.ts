@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useSyncExternalStore } from "react";
 import { type ClientOptions, RuncastClient } from "../../api/client.ts";
 import type { Gap, Run, RunStatus } from "../../api/types.ts";
 import { RunSource } from "../../stream/source.ts";
@@ -53,9 +53,10 @@ export function useRunSource(runId: string, options: StreamOptions & { source?: 
   const latest = useLatest(options);
   const { source: given, client, baseUrl } = options;
   const hasToken = options.getToken !== undefined;
+  const { initialRun, reconnectDelayMs } = options;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what a run begins with makes no new source later
   const source = useMemo(() => {
     if (given !== undefined) return given;
-    const { initialRun, reconnectDelayMs } = latest.current;
     return new RunSource(runId, {
       client: client ?? new RuncastClient(latestClientOptions(latest, baseUrl, hasToken)),
       ...(initialRun === undefined ? {} : { initialRun }),
@@ -88,10 +89,11 @@ function latestClientOptions(
   };
 }
 
-/** A box with what the component was given last. */
+/** A box with what the component was given last, for what happens after it was rendered. */
 export function useLatest<T>(value: T): { readonly current: T } {
   const box = useRef(value);
-  useEffect(() => {
+  // Before anything that a terminal starts when it is there can look into it.
+  useLayoutEffect(() => {
     box.current = value;
   });
   return box;

@@ -94,3 +94,19 @@ it("a node that is not there is this console's failure alone", async () => {
   await waitFor(() => expect(result.current.error?.code).toBe("NOT_FOUND"));
   await waitFor(() => expect(source.getState().connection).toBe("ended"));
 });
+
+it("paints what is given for another node, not what was given for the one before", () => {
+  const source = new RunSource("run-1", { fetch: new ScriptedService().fetch });
+  const screenOf = (text: string) => ({
+    nodeRef: text,
+    initialOutput: { payload: Buffer.from(text).toString("base64"), cols: 80, rows: 24, seq: 9 },
+  });
+  const { result, rerender } = renderHook(
+    ({ nodeRef, initialOutput }) => useTerminalStream(source, nodeRef, { initialOutput }),
+    { initialProps: screenOf("a") },
+  );
+  rerender(screenOf("b"));
+  const sink = new RecordingSink();
+  act(() => void result.current.attach(sink));
+  expect(sink.text).toBe("b");
+});

@@ -2,7 +2,6 @@ import { useCallback, useMemo, useSyncExternalStore } from "react";
 import { TerminalLink } from "../../console/link.ts";
 import type { InitialOutput, StreamChoice, TerminalSink, TerminalState } from "../../console/types.ts";
 import type { RunSource } from "../../stream/source.ts";
-import { useLatest } from "../useRunStream/useRunStream.ts";
 
 export interface TerminalStreamOptions {
   /** Which output of a node without a terminal; `all` by default. */
@@ -24,11 +23,11 @@ export function useTerminalStream(
   nodeRef: string,
   options: TerminalStreamOptions = {},
 ): TerminalStream {
-  const { stream = "all" } = options;
-  const latest = useLatest(options);
+  const { stream = "all", initialOutput } = options;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what a console begins with makes no new one later
   const link = useMemo(
-    () => new TerminalLink(source, nodeRef, stream, latest.current.initialOutput),
-    [source, nodeRef, stream, latest],
+    () => new TerminalLink(source, nodeRef, stream, initialOutput),
+    [source, nodeRef, stream],
   );
   const subscribe = useCallback((listener: () => void) => link.subscribe(listener), [link]);
   const getState = useCallback(() => link.getState(), [link]);
