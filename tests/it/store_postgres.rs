@@ -16,7 +16,7 @@ use runcast_actors::testing::{recordings_conformance, store_conformance};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, QueryResult, Statement};
 
 use crate::support::deadline::wait_for;
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Proxy, Way};
 use crate::support::servers::Postgres;
 
 /// How soon it is used again when it is back.
@@ -203,7 +203,7 @@ async fn a_network_that_swallows_everything_takes_no_connection_for_good() {
         (waiting.len() == 4).then_some(())
     })
     .await;
-    proxy.hold();
+    proxy.set(Way::Swallowed);
     for asked in asking {
         let answer = asked.await.expect("no panic");
         assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
@@ -212,7 +212,7 @@ async fn a_network_that_swallows_everything_takes_no_connection_for_good() {
     assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
     assert!(asked.elapsed() < limit * 3, "{:?}", asked.elapsed());
     locking.execute_unprepared("ROLLBACK").await.expect("given back");
-    proxy.let_new_ones_through();
+    proxy.set(Way::Open);
     wait_for("it answers again", BACK_LIMIT, async || store.ping().await.ok()).await;
     store.submit(submission("after", "x")).await.expect("submitted");
 }

@@ -23,8 +23,8 @@ use crate::roles::retry::Retry;
 const READ_BYTES: usize = 512 * 1024;
 /// The first wait after a failure; it doubles …
 const RETRY_FIRST: Duration = Duration::from_millis(100);
-/// … up to this.
-const RETRY_MAX: Duration = Duration::from_secs(5);
+/// … up to this: terminals may wait for it. The replica itself asks a server that is away less often.
+const RETRY_MAX: Duration = Duration::from_millis(500);
 
 /// Follows one run into the replica.
 pub struct Replicator {
