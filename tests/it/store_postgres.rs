@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use runcast::adapters::store_sql::{SqlStore, SqlStoreSettings};
 use runcast_actors::ids::{Epoch, InstanceId, Seq, TenantId};
 use runcast_actors::moment::Timestamp;
@@ -215,6 +217,22 @@ async fn a_network_that_swallows_everything_takes_no_connection_for_good() {
     proxy.set(Way::Open);
     wait_for("it answers again", BACK_LIMIT, async || store.ping().await.ok()).await;
     store.submit(submission("after", "x")).await.expect("submitted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_given_up_leaves_no_transaction_open() {
+    let alone = settings(Postgres::shared().await.database().await);
+    let store = connected(SqlStoreSettings { max_connections: 1, ..alone }).await;
+    let key = run_key("a");
+    store.submit(submission("a", "x")).await.expect("submitted");
+    let mut random = StdRng::seed_from_u64(11);
+    for _ in 0..300 {
+        // Viewers go away in the middle of a question.
+        let most = Duration::from_micros(random.random_range(0..1000));
+        let _ = tokio::time::timeout(most, store.find(&key)).await;
+        store.ping().await.expect("the only connection is given back");
+        store.find(&key).await.expect("nothing was asked before in the same transaction");
+    }
 }
 
 #[test]
