@@ -149,7 +149,7 @@ faults! {
     p2_postgres_is_far_away: Case::new(Store::Postgres, Fault::Delay, 3000);
     p2_postgres_is_silent: Case::new(Store::Postgres, Fault::Stall, 5000).told();
     p2_postgres_is_stopped: Case::new(Store::Postgres, Fault::Stop, 3500).told().failing();
-    p2_postgres_is_locked: Case::new(Store::Postgres, Fault::Lock, 5000);
+    p2_postgres_is_locked: Case::new(Store::Postgres, Fault::Lock, 7000);
     p2_s3_is_cut_off: Case::new(Store::S3, Fault::Cut, 3000);
     p2_s3_is_far_away: Case::new(Store::S3, Fault::Delay, 3000);
     p2_s3_is_silent: Case::new(Store::S3, Fault::Stall, 8000).told();

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::ids::{Epoch, RunKey};
 use crate::kernel::ExitStatus;
 use crate::messages::run_commands::EndRun;
-use crate::ports::{Claim, Lease, StoreError};
+use crate::ports::{Claim, Lease, Seen, StoreError};
 use crate::roles::lease_keeper::{CancelRequested, GetHeldRuns, LeasesLost, TakeOver};
 use crate::roles::node::EndReason;
 use crate::roles::owner::{OwnedRun, Service, Succession, own};
@@ -134,7 +134,7 @@ impl RunManager {
             // If nobody else has the run, it is ours to bring to an end.
             let previous = Some(self.service.instance.clone());
             let succession = Succession { previous, cause: FailureKind::Internal };
-            self.take_over(run.clone(), epoch, succession, ctx);
+            self.take_over(run.clone(), epoch.into(), succession, ctx);
         }
         self.look(ctx);
     }
@@ -142,7 +142,7 @@ impl RunManager {
     fn take_over(
         &mut self,
         run: RunKey,
-        seen: Epoch,
+        seen: Seen,
         succession: Succession,
         ctx: &mut Context<Self>,
     ) {
@@ -157,7 +157,10 @@ impl RunManager {
                 let taken =
                     service.store.take_over(&run, seen, &service.instance, service.lease).await;
                 match taken {
-                    Err(StoreError::Unavailable(_)) => tokio::time::sleep(POLL).await,
+                    // What was seen of another's lease is of no use after an outage.
+                    Err(StoreError::Unavailable(_)) if seen.lease_until.is_none() => {
+                        tokio::time::sleep(POLL).await;
+                    }
                     other => return other,
                 }
             }
@@ -165,7 +168,7 @@ impl RunManager {
         ctx.spawn(taking.into_actor(self).map(move |taken, manager, ctx| match taken {
             Ok(Some(claim)) => manager.own(claim, succession, ctx),
             Ok(None) => {}
-            Err(error) => tracing::error!(%error, "a run could not be taken over"),
+            Err(error) => tracing::warn!(%error, "a run could not be taken over"),
         }));
     }
 
@@ -294,10 +297,12 @@ impl Handler<TakeOver> for RunManager {
     type Result = ();
 
     fn handle(&mut self, TakeOver(leases): TakeOver, ctx: &mut Context<Self>) {
-        for Lease { run, epoch, owner, .. } in leases {
+        for Lease { run, epoch, owner, lease_until } in leases {
             if !self.draining && !self.runs.contains_key(&run) {
+                let is_ours = owner.as_ref() == Some(&self.service.instance);
+                let seen = Seen { epoch, lease_until: Some(lease_until).filter(|_| !is_ours) };
                 let succession = Succession { previous: owner, cause: FailureKind::Lost };
-                self.take_over(run, epoch, succession, ctx);
+                self.take_over(run, seen, succession, ctx);
             }
         }
     }
