@@ -21,7 +21,7 @@ const LEASE_SECS: u64 = 4;
 /// `redis.max_lag_bytes`
 pub(super) const MAX_LAG_BYTES: f64 = 1024.0 * 1024.0;
 /// How far replica and archive may be behind while nothing is wrong.
-const NEARLY_NOTHING: f64 = 2.0 * 1024.0 * 1024.0;
+const NEARLY_NOTHING: f64 = 512.0 * 1024.0;
 /// How much a run has printed when the fault begins.
 const WARM_EVENTS: u64 = 200;
 /// How long after a fault everything may take to be as before.
@@ -120,6 +120,7 @@ impl Cluster {
 
     /// What is measured is of what comes from now on.
     pub(super) fn mark(&mut self, store: Store) {
+        self.load.busy();
         self.gauges.iter().for_each(Gauges::mark);
         self.viewers.iter().for_each(Viewer::mark);
         self.failures_before = self.gauges[0].now(store.failures());
@@ -127,6 +128,7 @@ impl Cluster {
 
     /// Waits until everything is as before the fault, and tells what it has cost.
     pub(super) async fn recover(&mut self, store: Store, began: Instant, ended: Instant) -> Cost {
+        self.load.calm();
         let tail = self.worker.api().run(&self.run).await["lastSeq"].as_u64().expect("a number");
         let mut left = String::new();
         let recovering = wait_for("it recovers", 2 * RECOVERY_LIMIT, async || {

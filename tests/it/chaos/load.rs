@@ -13,8 +13,8 @@ use crate::support::programs::{after, as_terminal_passes, pipe, pty, run_of};
 /// Nodes that come one after the other while the others print, so that there are changes of status at all times.
 const STEPS: u32 = 8;
 
-/// Prints numbered lines with bytes of every value, sixteen in ten milliseconds, until there is a file; then tells
-/// in another how many it were.
+/// Prints numbered lines with bytes of every value, sixteen in ten milliseconds, or in a hundred while there is a
+/// file, until there is another; then tells in a third how many it were.
 const PRINTER: &str = r#"
 my ($folder, $out, $err) = @ARGV;
 $| = 1; select STDERR; $| = 1; select STDOUT;
@@ -24,7 +24,7 @@ until (-e "$folder/stop") {
   my ($o, $e) = ("", "");
   for (1 .. 16) { $i++; $o .= line($out, $i); $e .= line($err, $i) if $err }
   print STDOUT $o; print STDERR $e if $err;
-  select undef, undef, undef, 0.01;
+  select undef, undef, undef, -e "$folder/calm" ? 0.1 : 0.01;
 }
 open my $told, ">", "$folder/$out" or die; print $told $i; close $told;
 "#;
@@ -66,6 +66,17 @@ impl Load {
         let mut run = run_of(nodes);
         run["labels"] = json!({ "suite": "chaos" });
         run
+    }
+
+    /// Lets the programs print a tenth, so that what is behind catches up however busy the machine is.
+    pub(super) fn calm(&self) {
+        std::fs::write(self.0.path().join("calm"), "").expect("a file");
+    }
+
+    /// Lets them print as much as before again.
+    pub(super) fn busy(&self) {
+        // At first it is not there.
+        let _ = std::fs::remove_file(self.0.path().join("calm"));
     }
 
     /// Lets the programs end.
