@@ -138,7 +138,7 @@ macro_rules! faults {
 }
 
 faults! {
-    p2_redis_is_cut_off: Case::new(Store::Redis, Fault::Cut, 3000).failing();
+    p2_redis_is_cut_off: Case::new(Store::Redis, Fault::Cut, 3000);
     p2_redis_is_far_away: Case::new(Store::Redis, Fault::Delay, 3000);
     p2_redis_is_silent: Case::new(Store::Redis, Fault::Stall, 6500).told().failing().pausing();
     p2_redis_is_stopped: Case::new(Store::Redis, Fault::Stop, 3500).told().failing().pausing();
@@ -148,7 +148,7 @@ faults! {
     p2_postgres_is_cut_off: Case::new(Store::Postgres, Fault::Cut, 3000);
     p2_postgres_is_far_away: Case::new(Store::Postgres, Fault::Delay, 3000);
     p2_postgres_is_silent: Case::new(Store::Postgres, Fault::Stall, 5000).told();
-    p2_postgres_is_stopped: Case::new(Store::Postgres, Fault::Stop, 3500).told().failing();
+    p2_postgres_is_stopped: Case::new(Store::Postgres, Fault::Stop, 6000).told().failing();
     p2_postgres_is_locked: Case::new(Store::Postgres, Fault::Lock, 7000);
     p2_s3_is_cut_off: Case::new(Store::S3, Fault::Cut, 3000);
     p2_s3_is_far_away: Case::new(Store::S3, Fault::Delay, 3000);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::ids::{Epoch, RunKey};
 use crate::kernel::ExitStatus;
@@ -21,6 +22,7 @@ use crate::roles::lease_keeper::{CancelRequested, GetHeldRuns, LeasesLost, TakeO
 use crate::roles::node::EndReason;
 use crate::roles::owner::{OwnedRun, Service, Succession, own};
 use crate::roles::run::Run;
+use crate::roles::takeovers::Takeovers;
 use crate::run_view::FailureKind;
 
 /// How often queued runs are looked for when nobody tells.
@@ -37,6 +39,7 @@ pub struct RunManager {
     /// A cancelled run waits to be claimed.
     cancel_queued: bool,
     draining: bool,
+    takeovers: Takeovers,
     count: watch::Sender<usize>,
 }
 
@@ -64,6 +67,7 @@ impl RunManager {
             looking: Looking::No,
             cancel_queued: false,
             draining: false,
+            takeovers: Takeovers::default(),
             count,
         }
     }
@@ -147,12 +151,13 @@ impl RunManager {
         ctx: &mut Context<Self>,
     ) {
         let service = self.service.clone();
-        let cause = succession.cause;
+        let wait = match succession.cause {
+            // What broke it may break it again at once.
+            FailureKind::Internal => self.takeovers.wait(&run, Instant::now()).max(POLL),
+            _ => Duration::ZERO,
+        };
         let taking = async move {
-            if cause == FailureKind::Internal {
-                // What broke it may break it again at once.
-                tokio::time::sleep(POLL).await;
-            }
+            tokio::time::sleep(wait).await;
             loop {
                 let taken =
                     service.store.take_over(&run, seen, &service.instance, service.lease).await;
@@ -166,7 +171,10 @@ impl RunManager {
             }
         };
         ctx.spawn(taking.into_actor(self).map(move |taken, manager, ctx| match taken {
-            Ok(Some(claim)) => manager.own(claim, succession, ctx),
+            Ok(Some(claim)) => {
+                manager.takeovers.note(&claim.run, Instant::now());
+                manager.own(claim, succession, ctx);
+            }
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "a run could not be taken over"),
         }));
@@ -298,7 +306,8 @@ impl Handler<TakeOver> for RunManager {
 
     fn handle(&mut self, TakeOver(leases): TakeOver, ctx: &mut Context<Self>) {
         for Lease { run, epoch, owner, lease_until } in leases {
-            if !self.draining && !self.runs.contains_key(&run) {
+            let is_due = self.takeovers.wait(&run, Instant::now()).is_zero();
+            if !self.draining && is_due && !self.runs.contains_key(&run) {
                 let is_ours = owner.as_ref() == Some(&self.service.instance);
                 let seen = Seen { epoch, lease_until: Some(lease_until).filter(|_| !is_ours) };
                 let succession = Succession { previous: owner, cause: FailureKind::Lost };

@@ -79,14 +79,15 @@ pub(super) struct Cluster {
 impl Cluster {
     /// Starts it in a place of its own, and waits until the run is busy.
     pub(super) async fn start(servers: &Servers, mode: Mode) -> Self {
-        let (builder, database) = servers.place(of_role("worker", mode)).await;
+        let of_role = |role: &str| of_role(role, mode);
+        let (builder, database) = servers.place(of_role("worker")).await;
         let worker = builder.start().await;
-        let api = of_role("api", mode).beside(&worker).start().await;
+        let api = of_role("api").beside(&worker).start().await;
         let load = Load::new();
         let run = api.api().submit(&load.run()).await;
         api.api().wait_node_running(&run, "lines").await;
         // It comes when the run has an owner already.
-        let heir = of_role("worker", mode).beside(&worker).start().await;
+        let heir = of_role("worker").beside(&worker).start().await;
         let seed = u64::from(mode == Mode::Spill);
         let mut viewers = vec![
             Viewer::staying(worker.api(), &run),
@@ -255,7 +256,8 @@ impl Cluster {
 fn of_role(role: &str, mode: Mode) -> ServiceBuilder {
     let config = format!(
         "[server]\nrole = \"{role}\"\n[lease]\nttl_secs = {LEASE_SECS}\n\
-         [redis]\nwhen_full = \"{}\"\nmax_lag_bytes = 1048576\nmax_bytes_per_run = 4194304\n\
+         [redis]\nwhen_full = \"{}\"\nmax_lag_bytes = 1048576\n\
+         max_bytes_per_run = 33554432\n\
          [archive]\nsegment_bytes = 262144\nflush_interval_ms = 300\ndelete_after_secs = 0\n\
          [retention]\nhot_min_secs = 0",
         mode.name()
