@@ -140,7 +140,7 @@ macro_rules! faults {
 faults! {
     p2_redis_is_cut_off: Case::new(Store::Redis, Fault::Cut, 3000);
     p2_redis_is_far_away: Case::new(Store::Redis, Fault::Delay, 3000);
-    p2_redis_is_silent: Case::new(Store::Redis, Fault::Stall, 6500).told().failing().pausing();
+    p2_redis_is_silent: Case::new(Store::Redis, Fault::Stall, 6500).told().pausing();
     p2_redis_is_stopped: Case::new(Store::Redis, Fault::Stop, 3500).told().failing().pausing();
     p2_redis_is_emptied: Case::new(Store::Redis, Fault::Empty, 3500).told().failing().pausing();
     p2_redis_has_older_data: Case::new(Store::Redis, Fault::Older, 3500).told().failing().pausing();

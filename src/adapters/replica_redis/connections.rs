@@ -102,6 +102,7 @@ impl Connections {
         if answered.as_ref().is_err_and(is_away) {
             // Whatever state it is in, another one is better.
             drop(Connection::take(connection));
+            self.drop_idle();
         }
         self.judged(answered)
     }
@@ -116,8 +117,14 @@ impl Connections {
             if reader.number == number {
                 reader.connection = None;
             }
+            self.drop_idle();
         }
         self.judged(answered)
+    }
+
+    /// Ends the writing connections that nobody uses: each would have to be found dead by itself.
+    fn drop_idle(&self) {
+        self.writers.retain(|_, _| false);
     }
 
     async fn reader(&self) -> Result<(MultiplexedConnection, u64), LogError> {

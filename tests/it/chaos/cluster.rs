@@ -25,7 +25,7 @@ const NEARLY_NOTHING: f64 = 512.0 * 1024.0;
 /// How much a run has printed when the fault begins.
 const WARM_EVENTS: u64 = 200;
 /// How long after a fault everything may take to be as before.
-const RECOVERY_LIMIT: Duration = Duration::from_secs(40);
+const RECOVERY_LIMIT: Duration = Duration::from_secs(120);
 
 /// What happens to a run that is ahead of its replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
