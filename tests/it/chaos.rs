@@ -75,8 +75,8 @@ impl Case {
         let (rounds, longer) = if is_soak { (ROUNDS_OF_SOAK, LONGER) } else { (1, 1) };
         let mut servers = Servers::start(self.store, self.fault).await;
         let (mut pausing, mut spilling) = tokio::join!(
-            Cluster::start(&servers, Mode::Pause),
-            Cluster::start(&servers, Mode::Spill)
+            Cluster::start(&servers, self.store, Mode::Pause),
+            Cluster::start(&servers, self.store, Mode::Spill)
         );
         for _ in 0..rounds {
             pausing.mark(self.store);
@@ -141,14 +141,14 @@ faults! {
     p2_redis_is_cut_off: Case::new(Store::Redis, Fault::Cut, 3000);
     p2_redis_is_far_away: Case::new(Store::Redis, Fault::Delay, 3000);
     p2_redis_is_silent: Case::new(Store::Redis, Fault::Stall, 6500).told().pausing();
-    p2_redis_is_stopped: Case::new(Store::Redis, Fault::Stop, 3500).told().failing().pausing();
-    p2_redis_is_emptied: Case::new(Store::Redis, Fault::Empty, 3500).told().failing().pausing();
-    p2_redis_has_older_data: Case::new(Store::Redis, Fault::Older, 3500).told().failing().pausing();
-    p2_redis_is_full: Case::new(Store::Redis, Fault::Full, 3500).told_by_owner_alone().failing().pausing();
+    p2_redis_is_stopped: Case::new(Store::Redis, Fault::Stop, 4500).told().failing().pausing();
+    p2_redis_is_emptied: Case::new(Store::Redis, Fault::Empty, 4500).told().failing().pausing();
+    p2_redis_has_older_data: Case::new(Store::Redis, Fault::Older, 4500).told().failing().pausing();
+    p2_redis_is_full: Case::new(Store::Redis, Fault::Full, 4500).told_by_owner_alone().failing().pausing();
     p2_postgres_is_cut_off: Case::new(Store::Postgres, Fault::Cut, 3000);
     p2_postgres_is_far_away: Case::new(Store::Postgres, Fault::Delay, 3000);
     p2_postgres_is_silent: Case::new(Store::Postgres, Fault::Stall, 5000).told();
-    p2_postgres_is_stopped: Case::new(Store::Postgres, Fault::Stop, 6000).told().failing();
+    p2_postgres_is_stopped: Case::new(Store::Postgres, Fault::Stop, 5500).told().failing();
     p2_postgres_is_locked: Case::new(Store::Postgres, Fault::Lock, 7000);
     p2_s3_is_cut_off: Case::new(Store::S3, Fault::Cut, 3000);
     p2_s3_is_far_away: Case::new(Store::S3, Fault::Delay, 3000);

@@ -14,6 +14,7 @@ use crate::support::api::{Api, RUN_LIMIT};
 use crate::support::archive::assert_finalised;
 use crate::support::collect::StreamId;
 use crate::support::deadline::wait_for;
+use crate::support::programs::{pty, run_of};
 use crate::support::service::{Service, ServiceBuilder};
 
 /// How long a lease holds: the longest faults last longer.
@@ -69,8 +70,8 @@ pub(super) struct Cluster {
     viewers: Vec<Viewer>,
     worker: Service,
     api: Service,
-    /// Takes over what it finds without an owner.
-    _heir: Service,
+    /// Takes over what it finds without an owner, where leases are at stake.
+    _heir: Option<Service>,
     load: Load,
     run: String,
     failures_before: f64,
@@ -78,7 +79,7 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// Starts it in a place of its own, and waits until the run is busy.
-    pub(super) async fn start(servers: &Servers, mode: Mode) -> Self {
+    pub(super) async fn start(servers: &Servers, store: Store, mode: Mode) -> Self {
         let of_role = |role: &str| of_role(role, mode);
         let (builder, database) = servers.place(of_role("worker")).await;
         let worker = builder.start().await;
@@ -87,7 +88,10 @@ impl Cluster {
         let run = api.api().submit(&load.run()).await;
         api.api().wait_node_running(&run, "lines").await;
         // It comes when the run has an owner already.
-        let heir = of_role("worker").beside(&worker).start().await;
+        let heir = match store {
+            Store::Postgres => Some(of_role("worker").beside(&worker).start().await),
+            Store::Redis | Store::S3 => None,
+        };
         let seed = u64::from(mode == Mode::Spill);
         let mut viewers = vec![
             Viewer::staying(worker.api(), &run),
@@ -222,11 +226,7 @@ impl Cluster {
             })
             .await;
         }
-        let again = worker
-            .submit(&crate::support::programs::run_of([crate::support::programs::pty(
-                "a", "seq 9",
-            )]))
-            .await;
+        let again = worker.submit(&run_of([pty("a", "seq 9")])).await;
         assert_eq!(api.wait_ended(&again).await["status"], "COMPLETED");
     }
 

@@ -10,7 +10,7 @@ use crate::support::api::Api;
 use crate::support::service::Service;
 
 /// How often it is asked.
-const ASK_EVERY: Duration = Duration::from_millis(100);
+const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// What was seen of an instance.
 #[derive(Default)]

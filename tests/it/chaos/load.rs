@@ -13,7 +13,7 @@ use crate::support::programs::{after, as_terminal_passes, pipe, pty, run_of};
 /// Nodes that come one after the other while the others print, so that there are changes of status at all times.
 const STEPS: u32 = 8;
 
-/// Prints numbered lines with bytes of every value, sixteen in ten milliseconds, or in a hundred while there is a
+/// Prints numbered lines with bytes of every value, ten in ten milliseconds, or in a hundred while there is a
 /// file, until there is another; then tells in a third how many it were.
 const PRINTER: &str = r#"
 my ($folder, $out, $err) = @ARGV;
@@ -22,7 +22,7 @@ sub line { my ($name, $i) = @_; sprintf "%s %08d \e[3%dm%s\e[0m\n", $name, $i, $
 my $i = 0;
 until (-e "$folder/stop") {
   my ($o, $e) = ("", "");
-  for (1 .. 16) { $i++; $o .= line($out, $i); $e .= line($err, $i) if $err }
+  for (1 .. 10) { $i++; $o .= line($out, $i); $e .= line($err, $i) if $err }
   print STDOUT $o; print STDERR $e if $err;
   select undef, undef, undef, -e "$folder/calm" ? 0.1 : 0.01;
 }
