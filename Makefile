@@ -47,6 +47,6 @@ images: ## Make the pictures of docs/images from real runs
 	@scripts/page.sh
 	@scripts/images.sh
 
-soak: ## The tests of faults in their long form: a hundred kills, gigabytes for nobody
+soak: ## The tests of faults in their long form: a hundred kills, gigabytes for nobody, long outages
 	@scripts/setup.sh build test servers
-	@RUNCAST_SOAK=1 RUNCAST_TEST_MINUTES=120 scripts/test.sh --test it -- faults archive_ cold:: --nocapture
+	@RUNCAST_SOAK=1 RUNCAST_TEST_MINUTES=120 scripts/test.sh --test it -- faults archive_ cold:: chaos:: --nocapture

@@ -41,15 +41,17 @@ impl Prometheus {
 }
 
 /// Counters, which stand at 0 from the start so that their first increase is seen, with what they count.
-const COUNTERS: [(&str, &str); 10] = [
+const COUNTERS: [(&str, &str); 12] = [
     ("runcast_capture_chunks_total", "Chunks read from terminals"),
     ("runcast_capture_bytes_total", "Bytes read from terminals"),
     ("runcast_capture_paused_seconds_total", "Time that terminals waited for room"),
     ("runcast_stream_events_published_total", "Events encoded for viewers, once for all of a run"),
     ("runcast_stream_events_delivered_total", "Events given to viewers"),
+    ("runcast_replica_append_failures_total", "Batches that the replica did not take"),
+    ("runcast_archive_failures_total", "Writes that the archive did not take"),
+    ("runcast_rows_failures_total", "Writes of rows that the database did not take"),
     ("runcast_gaps_total", "Stretches of a run that were lost, by reason"),
     ("runcast_trace_events_total", "Trace events, by level"),
-    ("runcast_replica_append_failures_total", "Batches that the replica did not take"),
     ("runcast_actor_restarts_total", "Restarts of actors after a fault, by actor"),
     ("runcast_ui_events_total", "What pages tell of their use, by name"),
 ];
@@ -93,7 +95,7 @@ fn describe() {
     for (name, text) in HISTOGRAMS {
         metrics::describe_histogram!(name, metrics::Unit::Seconds, text);
     }
-    for (name, _) in &COUNTERS[..5] {
+    for (name, _) in &COUNTERS[..8] {
         metrics::counter!(*name).absolute(0);
     }
     metrics::counter!("runcast_gaps_total", "reason" => "lost").absolute(0);

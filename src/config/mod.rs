@@ -174,6 +174,19 @@ impl Settings {
                 ),
             );
         }
+        // Only what is archived may go out of the replica to make room.
+        let held = self.redis.max_bytes_per_run;
+        let has_replica = self.redis.url.is_some() && held >= RedisSettings::MIN_BYTES;
+        if has_replica && segment.saturating_mul(4) > held {
+            rules.broken(
+                "redis.max_bytes_per_run",
+                format!(
+                    "{held} is less than four segments of the archive; allowed: at least {} \
+                     (4 * archive.segment_bytes)",
+                    segment.saturating_mul(4)
+                ),
+            );
+        }
         if self.capture.in_flight_bytes > self.memory.capture_bytes {
             rules.broken(
                 "capture.in_flight_bytes",

@@ -12,7 +12,8 @@ pub struct RedisSettings {
     /// `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://` for TLS; none: no replica.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<DatabaseUrl>,
-    /// What the replica may hold of a run, in bytes, 1 MiB to 1 TiB.
+    /// What the replica may hold of a run, in bytes, 1 MiB to 1 TiB, and at least four times
+    /// `archive.segment_bytes`.
     pub max_bytes_per_run: u64,
     /// What happens to a run of which `max_lag_bytes` are not replicated.
     pub when_full: WhenFull,
@@ -42,10 +43,13 @@ impl Default for RedisSettings {
 }
 
 impl RedisSettings {
+    /// The least of each bound, in bytes.
+    pub(super) const MIN_BYTES: u64 = 1024 * 1024;
+
     pub(super) fn check(&self, rules: &mut Rules) {
-        const MIB: u64 = 1024 * 1024;
-        rules.range("redis.max_bytes_per_run", self.max_bytes_per_run, MIB, MIB * MIB);
-        rules.range("redis.max_lag_bytes", self.max_lag_bytes, MIB, MIB * MIB);
+        const MAX_BYTES: u64 = 1024 * 1024 * 1024 * 1024;
+        rules.range("redis.max_bytes_per_run", self.max_bytes_per_run, Self::MIN_BYTES, MAX_BYTES);
+        rules.range("redis.max_lag_bytes", self.max_lag_bytes, Self::MIN_BYTES, MAX_BYTES);
         let Some(url) = &self.url else { return };
         if !is_address(url.expose()) {
             rules.broken(

@@ -5,6 +5,7 @@ mod archive_kills;
 mod archive_outages;
 mod archive_readers;
 mod bad_input;
+mod chaos;
 mod cold;
 mod command_line;
 mod cursor;

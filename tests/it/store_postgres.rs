@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use runcast::adapters::store_sql::{SqlStore, SqlStoreSettings};
 use runcast_actors::ids::{Epoch, InstanceId, Seq, TenantId};
 use runcast_actors::moment::Timestamp;
@@ -16,7 +18,7 @@ use runcast_actors::testing::{recordings_conformance, store_conformance};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, QueryResult, Statement};
 
 use crate::support::deadline::wait_for;
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{Proxy, Way};
 use crate::support::servers::Postgres;
 
 /// How soon it is used again when it is back.
@@ -156,7 +158,7 @@ async fn a_foreign_lock_stops_what_needs_it_in_time_and_nothing_else() {
     let asked = Instant::now();
     // More than there are connections: each of them comes back.
     for _ in 0..6 {
-        let refused = store.take_over(&run_key("locked"), Epoch(0), &me, LEASE).await;
+        let refused = store.take_over(&run_key("locked"), Epoch(0).into(), &me, LEASE).await;
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     }
     assert!(asked.elapsed() < limit * 18, "{:?}", asked.elapsed());
@@ -164,7 +166,7 @@ async fn a_foreign_lock_stops_what_needs_it_in_time_and_nothing_else() {
     store.release(&run_key("free"), Epoch(0)).await.expect("other rows are free");
     other.execute_unprepared("ROLLBACK").await.expect("given back");
     let taken = wait_for("it is free", BACK_LIMIT, async || {
-        store.take_over(&run_key("locked"), Epoch(0), &me, LEASE).await.ok()
+        store.take_over(&run_key("locked"), Epoch(0).into(), &me, LEASE).await.ok()
     })
     .await;
     assert_eq!(taken.expect("it is as it was seen").epoch, Epoch(1), "none of the six was done");
@@ -189,10 +191,7 @@ async fn a_network_that_swallows_everything_takes_no_connection_for_good() {
     let asking: Vec<_> = (0..4)
         .map(|_| {
             let store = store.clone();
-            let me: InstanceId = "me".parse().expect("a name");
-            let asked =
-                async move { store.take_over(&run_key("locked"), Epoch(0), &me, LEASE).await };
-            tokio::spawn(asked)
+            tokio::spawn(async move { store.release(&run_key("locked"), Epoch(0)).await })
         })
         .collect();
     wait_for("all of them wait", BACK_LIMIT, async || {
@@ -203,7 +202,7 @@ async fn a_network_that_swallows_everything_takes_no_connection_for_good() {
         (waiting.len() == 4).then_some(())
     })
     .await;
-    proxy.hold();
+    proxy.set(Way::Swallowed);
     for asked in asking {
         let answer = asked.await.expect("no panic");
         assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
@@ -212,9 +211,25 @@ async fn a_network_that_swallows_everything_takes_no_connection_for_good() {
     assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
     assert!(asked.elapsed() < limit * 3, "{:?}", asked.elapsed());
     locking.execute_unprepared("ROLLBACK").await.expect("given back");
-    proxy.let_new_ones_through();
+    proxy.set(Way::Open);
     wait_for("it answers again", BACK_LIMIT, async || store.ping().await.ok()).await;
     store.submit(submission("after", "x")).await.expect("submitted");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_given_up_leaves_no_transaction_open() {
+    let alone = settings(Postgres::shared().await.database().await);
+    let store = connected(SqlStoreSettings { max_connections: 1, ..alone }).await;
+    let key = run_key("a");
+    store.submit(submission("a", "x")).await.expect("submitted");
+    let mut random = StdRng::seed_from_u64(11);
+    for _ in 0..300 {
+        // Viewers go away in the middle of a question.
+        let most = Duration::from_micros(random.random_range(0..1000));
+        let _ = tokio::time::timeout(most, store.find(&key)).await;
+        store.ping().await.expect("the only connection is given back");
+        store.find(&key).await.expect("nothing was asked before in the same transaction");
+    }
 }
 
 #[test]

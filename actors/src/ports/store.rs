@@ -53,11 +53,12 @@ pub trait RunStore: Send + Sync {
     /// a recording of it was live.
     async fn leases(&self) -> Result<Vec<Lease>, StoreError>;
 
-    /// Raises the epoch of a run to `seen + 1` for `owner`, if it still is `seen`.
+    /// Raises the epoch of a run by one for `owner`, if its lease still is as it was seen. `Unavailable` also if
+    /// somebody writes to the run for longer than a moment: then its owner may live.
     async fn take_over(
         &self,
         run: &RunKey,
-        seen: Epoch,
+        seen: Seen,
         owner: &InstanceId,
         lease: Duration,
     ) -> Result<Option<Claim>, StoreError>;
@@ -218,6 +219,22 @@ pub struct Lease {
     pub epoch: Epoch,
     /// Until when it was promised, in the holder's wall clock, microseconds since 1970. Only ever compared for equality.
     pub lease_until: i64,
+}
+
+/// How a lease was when somebody decided to take its run over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Under which epoch.
+    pub epoch: Epoch,
+    /// As in [`Lease::lease_until`]: an owner that has renewed it since lives. None if that does not matter,
+    /// because the lease is one's own.
+    pub lease_until: Option<i64>,
+}
+
+impl From<Epoch> for Seen {
+    fn from(epoch: Epoch) -> Self {
+        Self { epoch, lease_until: None }
+    }
 }
 
 /// What the recorder writes at once.

@@ -17,6 +17,9 @@ use crate::kernel::ExitStatus;
 use crate::ports::{Lease, RunStore};
 use crate::roles::run_manager::RunManager;
 
+/// How soon the database is asked again when it has not answered.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// Which runs the manager holds, and under which epoch.
 #[derive(Debug, Message)]
 #[rtype(result = "Vec<(RunKey, Epoch)>")]
@@ -53,14 +56,16 @@ impl LeaseKeeper {
     /// One incarnation.
     pub async fn keep(self: Arc<Self>) -> ExitStatus {
         let mut watched = Watched::default();
+        let mut wait = self.lease / 3;
         loop {
-            tokio::time::sleep(self.lease / 3).await;
+            tokio::time::sleep(std::mem::replace(&mut wait, self.lease / 3)).await;
             let Ok(held) = self.manager.send(GetHeldRuns).await else {
                 return ExitStatus::DownstreamClosed;
             };
             if let Err(error) = self.look(&held, &mut watched).await {
                 // An outage of the database declares nobody dead: all observations start again.
                 watched = Watched::default();
+                wait = wait.min(RETRY);
                 tracing::warn!(%error, "leases were not renewed");
             }
         }
@@ -109,17 +114,19 @@ fn log_full() {
 struct Watched(HashMap<RunKey, (Lease, Instant)>);
 
 impl Watched {
-    /// Learns today's leases and returns those that nobody holds: given back, or unchanged for a whole `ttl`.
+    /// Learns today's leases and returns those that nobody holds: given back, or unchanged for a whole `ttl`
+    /// since they were seen first or returned.
     fn update(&mut self, leases: Vec<Lease>, ttl: Duration, now: Instant) -> Vec<Lease> {
         let mut seen = HashMap::with_capacity(leases.len());
         let mut dead = Vec::new();
         for lease in leases {
-            let since = match self.0.get(&lease.run) {
+            let mut since = match self.0.get(&lease.run) {
                 Some((known, since)) if *known == lease => *since,
                 _ => now,
             };
             if lease.owner.is_none() || now.duration_since(since) >= ttl {
                 dead.push(lease.clone());
+                since = now;
             }
             seen.insert(lease.run.clone(), (lease, since));
         }
@@ -160,6 +167,8 @@ mod tests {
         }
         let dead = watched.update(vec![lease(Some("other"), 9)], ttl, Instant::now());
         assert_eq!(dead.len(), 1);
+        let again = watched.update(vec![lease(Some("other"), 9)], ttl, Instant::now() + step);
+        assert!(again.is_empty(), "who could not take it over has to watch it anew");
         assert_eq!(
             watched.update(vec![lease(None, 10)], ttl, Instant::now()).len(),
             1,

@@ -17,6 +17,7 @@ pub mod run;
 pub mod run_manager;
 mod screen;
 pub mod screens;
+mod takeovers;
 pub mod trimmer;
 
 #[cfg(test)]

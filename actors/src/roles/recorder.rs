@@ -118,6 +118,7 @@ impl Recorder {
                 }
                 Err(StoreError::Broken(error)) => return Err(ExitStatus::failed(error)),
                 Err(error @ StoreError::Unavailable(_)) => {
+                    metrics::counter!("runcast_rows_failures_total").increment(1);
                     retry.wait(&self.run, "rows were not written", &error).await;
                 }
             }

@@ -23,8 +23,8 @@ use crate::roles::retry::Retry;
 const READ_BYTES: usize = 512 * 1024;
 /// The first wait after a failure; it doubles …
 const RETRY_FIRST: Duration = Duration::from_millis(100);
-/// … up to this.
-const RETRY_MAX: Duration = Duration::from_secs(5);
+/// … up to this: terminals may wait for it. The replica itself asks a server that is away less often.
+const RETRY_MAX: Duration = Duration::from_millis(500);
 
 /// Follows one run into the replica.
 pub struct Replicator {
@@ -77,8 +77,7 @@ impl Replicator {
     /// Goes on from where the replica is until that is lost.
     async fn replicate(&self, wake: &mut Wake, retry: &mut Retry) -> Result<Infallible, LogError> {
         let tail = self.replica.fence(&self.run, self.epoch).await?;
-        let mut cursor = tail.seq;
-        let mut held = self.measure(tail.trimmed, cursor).await?;
+        let (mut cursor, mut held) = self.measure(tail.trimmed, tail.seq).await?;
         self.note(cursor);
         loop {
             let page = self.read_log(cursor).await?;
@@ -123,20 +122,24 @@ impl Replicator {
         }
     }
 
-    /// What an earlier incarnation appended, as far as the log still has it; the rest is recorded, and goes.
-    async fn measure(&self, after: Seq, through: Seq) -> Result<Stretches, LogError> {
+    /// What the replica holds, as far as the log still has it; the rest is recorded, and goes. Also up to where
+    /// both have the same: a log that lost its end in a power cut goes on in another way than what was copied,
+    /// and that goes with the next batch.
+    async fn measure(&self, after: Seq, through: Seq) -> Result<(Seq, Stretches), LogError> {
         let mut held = Stretches::new(self.max_bytes);
         let mut cursor = after;
         while cursor < through {
-            let page = self.read_log(cursor).await?;
+            let mut page = self.read_log(cursor).await?;
             if page.trimmed > cursor {
-                self.replica.trim(&self.run, page.trimmed.min(through)).await?;
+                cursor = page.trimmed.min(through);
+                self.replica.trim(&self.run, cursor).await?;
             }
+            page.entries.retain(|entry| entry.seq <= through);
             let Some(last) = page.entries.last().map(|entry| entry.seq) else { break };
-            held.add(last.min(through), cost(&page));
+            held.add(last, cost(&page));
             cursor = last;
         }
-        Ok(held)
+        Ok((cursor, held))
     }
 
     /// At the limit what is recorded goes at once; then it waits until more is.
@@ -161,4 +164,50 @@ impl Replicator {
 
 fn cost(page: &Page) -> u64 {
     page.entries.iter().map(|entry| entry.memory_cost() as u64).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::capture_gate::GateLimits;
+    use crate::ports::LogHealth;
+    use crate::testing::log_memory::{MemoryLog, chunk_entry, run_key};
+    use crate::testing::replica_conformance::chunks;
+    use crate::testing::replica_memory::MemoryReplica;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_only_the_replica_has_of_an_older_epoch_is_no_part_of_the_run() {
+        let (log, replica, run) = (MemoryLog::new(), MemoryReplica::new(), run_key("r"));
+        replica.fence(&run, Epoch(0)).await.expect("fenced");
+        let batch = ReplicaBatch { entries: chunks(0, 1..=8), ..ReplicaBatch::default() };
+        replica.append(&run, Epoch(0), batch).await.expect("appended");
+        // A power cut has taken the last three out of the log, and its owner goes on with the exit.
+        log.fence(&run, Epoch(0)).await.expect("fenced");
+        log.append(&run, Epoch(0), chunks(0, 1..=5)).await.expect("appended");
+        log.fence(&run, Epoch(1)).await.expect("fenced");
+        let exit = chunk_entry(Seq::new(Epoch(1), 1), 5, 10);
+        log.append(&run, Epoch(1), vec![exit]).await.expect("appended");
+
+        let limits = GateLimits { unrecorded: 1 << 20, unreplicated: None };
+        let log: Arc<dyn RunLog> = Arc::new(log);
+        let replicated = Arc::new(watch::Sender::new(Seq::START));
+        let replicator = Replicator {
+            run: run.clone(),
+            epoch: Epoch(1),
+            log: log.clone(),
+            replica: Arc::new(replica.clone()),
+            archived: watch::channel(ArchivedThrough::default()).1,
+            recorded: watch::channel(Seq::START).1,
+            replicated: replicated.clone(),
+            gate: CaptureGate::new(limits, watch::channel(LogHealth::Up).1),
+            max_bytes: 1 << 20,
+            group: KillSwitch::new(),
+        };
+        let following =
+            tokio::time::timeout(Duration::from_secs(60), Arc::new(replicator).follow());
+        assert!(following.await.is_err(), "it goes on");
+        let page = log.read(&run, Seq::START, usize::MAX).await.expect("read");
+        assert_eq!(replica.entries(&run), page.entries);
+        assert_eq!(*replicated.borrow(), page.tail);
+    }
 }

@@ -12,15 +12,17 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::ids::{Epoch, RunKey};
 use crate::kernel::ExitStatus;
 use crate::messages::run_commands::EndRun;
-use crate::ports::{Claim, Lease, StoreError};
+use crate::ports::{Claim, Lease, Seen, StoreError};
 use crate::roles::lease_keeper::{CancelRequested, GetHeldRuns, LeasesLost, TakeOver};
 use crate::roles::node::EndReason;
 use crate::roles::owner::{OwnedRun, Service, Succession, own};
 use crate::roles::run::Run;
+use crate::roles::takeovers::Takeovers;
 use crate::run_view::FailureKind;
 
 /// How often queued runs are looked for when nobody tells.
@@ -37,6 +39,7 @@ pub struct RunManager {
     /// A cancelled run waits to be claimed.
     cancel_queued: bool,
     draining: bool,
+    takeovers: Takeovers,
     count: watch::Sender<usize>,
 }
 
@@ -64,6 +67,7 @@ impl RunManager {
             looking: Looking::No,
             cancel_queued: false,
             draining: false,
+            takeovers: Takeovers::default(),
             count,
         }
     }
@@ -134,7 +138,7 @@ impl RunManager {
             // If nobody else has the run, it is ours to bring to an end.
             let previous = Some(self.service.instance.clone());
             let succession = Succession { previous, cause: FailureKind::Internal };
-            self.take_over(run.clone(), epoch, succession, ctx);
+            self.take_over(run.clone(), epoch.into(), succession, ctx);
         }
         self.look(ctx);
     }
@@ -142,30 +146,37 @@ impl RunManager {
     fn take_over(
         &mut self,
         run: RunKey,
-        seen: Epoch,
+        seen: Seen,
         succession: Succession,
         ctx: &mut Context<Self>,
     ) {
         let service = self.service.clone();
-        let cause = succession.cause;
+        let wait = match succession.cause {
+            // What broke it may break it again at once.
+            FailureKind::Internal => self.takeovers.wait(&run, Instant::now()).max(POLL),
+            _ => Duration::ZERO,
+        };
         let taking = async move {
-            if cause == FailureKind::Internal {
-                // What broke it may break it again at once.
-                tokio::time::sleep(POLL).await;
-            }
+            tokio::time::sleep(wait).await;
             loop {
                 let taken =
                     service.store.take_over(&run, seen, &service.instance, service.lease).await;
                 match taken {
-                    Err(StoreError::Unavailable(_)) => tokio::time::sleep(POLL).await,
+                    // What was seen of another's lease is of no use after an outage.
+                    Err(StoreError::Unavailable(_)) if seen.lease_until.is_none() => {
+                        tokio::time::sleep(POLL).await;
+                    }
                     other => return other,
                 }
             }
         };
         ctx.spawn(taking.into_actor(self).map(move |taken, manager, ctx| match taken {
-            Ok(Some(claim)) => manager.own(claim, succession, ctx),
+            Ok(Some(claim)) => {
+                manager.takeovers.note(&claim.run, Instant::now());
+                manager.own(claim, succession, ctx);
+            }
             Ok(None) => {}
-            Err(error) => tracing::error!(%error, "a run could not be taken over"),
+            Err(error) => tracing::warn!(%error, "a run could not be taken over"),
         }));
     }
 
@@ -294,10 +305,13 @@ impl Handler<TakeOver> for RunManager {
     type Result = ();
 
     fn handle(&mut self, TakeOver(leases): TakeOver, ctx: &mut Context<Self>) {
-        for Lease { run, epoch, owner, .. } in leases {
-            if !self.draining && !self.runs.contains_key(&run) {
+        for Lease { run, epoch, owner, lease_until } in leases {
+            let is_due = self.takeovers.wait(&run, Instant::now()).is_zero();
+            if !self.draining && is_due && !self.runs.contains_key(&run) {
+                let is_ours = owner.as_ref() == Some(&self.service.instance);
+                let seen = Seen { epoch, lease_until: Some(lease_until).filter(|_| !is_ours) };
                 let succession = Succession { previous: owner, cause: FailureKind::Lost };
-                self.take_over(run, epoch, succession, ctx);
+                self.take_over(run, seen, succession, ctx);
             }
         }
     }

@@ -12,8 +12,8 @@ use crate::entry::{
 use crate::ids::{Epoch, InstanceId, NodeRef, RunKey, Seq, TenantId};
 use crate::moment::Timestamp;
 use crate::ports::{
-    Annotation, CancelRequest, Purged, RecordBatch, RunQuery, RunStore, StoreError, StoredRun,
-    Submission, Submitted, TraceQuery,
+    Annotation, CancelRequest, Purged, RecordBatch, RunQuery, RunStore, Seen, StoreError,
+    StoredRun, Submission, Submitted, TraceQuery,
 };
 use crate::run_spec::RunSpec;
 use crate::run_view::{NodeStatus, Progress, RunStatus, TerminalMode, TerminalView};
@@ -190,9 +190,19 @@ async fn leases_change_hands(store: &dyn RunStore) {
     let renewed = [(run.clone(), Epoch(0)), (run_key("second"), Epoch(1))];
     let lost = store.renew(&left, LEASE * 2, &renewed).await.expect("the store answers");
     assert_eq!(lost, [run_key("second")], "another epoch is not held");
-    let taken = store.take_over(&run, Epoch(0), &right, LEASE).await.expect("the store answers");
+    let lease_until = async || {
+        let leases = store.leases().await.expect("the store answers");
+        leases.into_iter().find(|lease| lease.run == run).expect("it is held").lease_until
+    };
+    let seen = Seen { epoch: Epoch(0), lease_until: Some(lease_until().await) };
+    store.renew(&left, LEASE * 3, &renewed[..1]).await.expect("the store answers");
+    let refused = store.take_over(&run, seen, &right, LEASE).await.expect("the store answers");
+    assert!(refused.is_none(), "its owner has renewed it since, and lives");
+    let seen = Seen { lease_until: Some(lease_until().await), ..seen };
+    let taken = store.take_over(&run, seen, &right, LEASE).await.expect("the store answers");
     assert_eq!(taken.expect("it was free to take").epoch, Epoch(1));
-    let late = store.take_over(&run, Epoch(0), &left, LEASE).await.expect("the store answers");
+    let late =
+        store.take_over(&run, Epoch(0).into(), &left, LEASE).await.expect("the store answers");
     assert!(late.is_none(), "the epoch was raised before");
     let lost = store.renew(&left, LEASE, &[(run.clone(), Epoch(0))]).await.expect("answers");
     assert_eq!(lost, std::slice::from_ref(&run));
@@ -238,7 +248,7 @@ async fn recording_is_repeatable_and_fenced(store: &dyn RunStore) {
     assert_eq!(history, expected, "member for member");
     let part = store.history(&run, Seq(8), 3).await.expect("the store answers");
     assert_eq!(part.iter().map(|entry| entry.seq.0).collect::<Vec<_>>(), [9, 10, 13]);
-    store.take_over(&run, Epoch(0), &name("right"), LEASE).await.expect("taken over");
+    store.take_over(&run, Epoch(0).into(), &name("right"), LEASE).await.expect("taken over");
     let late = store.record(&run, Epoch(0), batch(0..700, 800)).await;
     assert!(matches!(late, Err(StoreError::Fenced(Epoch(0)))), "{late:?}");
     assert_eq!(found(store, "rec").await.view.last_seq, Seq(700));

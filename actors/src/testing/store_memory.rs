@@ -15,7 +15,7 @@ use crate::ids::{Epoch, InstanceId, NodeRef, RunKey, Seq};
 use crate::moment::Timestamp;
 use crate::ports::{
     Annotation, CancelRequest, Claim, Lease, Purged, RecordBatch, RunCursor, RunList, RunQuery,
-    RunStore, StoreError, StoredRun, Submission, Submitted, TraceQuery,
+    RunStore, Seen, StoreError, StoredRun, Submission, Submitted, TraceQuery,
 };
 use crate::run_view::{NodeStatus, RunStatus, RunView};
 use crate::submission::purged_spec;
@@ -290,16 +290,17 @@ impl RunStore for MemoryStore {
     async fn take_over(
         &self,
         run: &RunKey,
-        seen: Epoch,
+        seen: Seen,
         owner: &InstanceId,
         lease: Duration,
     ) -> Result<Option<Claim>, StoreError> {
         let mut rows = self.rows()?;
-        let Ok(row) = owned(&mut rows, run, seen) else { return Ok(None) };
-        if row.stored.purged {
+        let Ok(row) = owned(&mut rows, run, seen.epoch) else { return Ok(None) };
+        let is_renewed = seen.lease_until.is_some_and(|until| until != row.lease_until);
+        if row.stored.purged || is_renewed {
             return Ok(None);
         }
-        row.stored.view.epoch = seen.next();
+        row.stored.view.epoch = seen.epoch.next();
         row.hold(owner, lease);
         Ok(Some(row.claim(run)))
     }

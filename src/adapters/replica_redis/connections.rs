@@ -104,6 +104,7 @@ impl Connections {
         if judged.is_err() {
             // Whatever state it is in, another one is better: it may also lead to another server.
             drop(Connection::take(connection));
+            self.drop_idle();
         }
         judged
     }
@@ -119,8 +120,14 @@ impl Connections {
             if reader.number == number {
                 reader.connection = None;
             }
+            self.drop_idle();
         }
         judged
+    }
+
+    /// Ends the writing connections that nobody uses: each would have to be found dead by itself.
+    fn drop_idle(&self) {
+        self.writers.retain(|_, _| false);
     }
 
     async fn reader(&self) -> Result<(MultiplexedConnection, u64), LogError> {

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use runcast_actors::ports::StoreError;
-use sea_orm::sqlx::Connection as _;
+use sea_orm::sqlx::Executor as _;
 use sea_orm::{ConnectOptions, SqlxError};
 
 use super::SqlStoreSettings;
 
 /// How long SQLite waits for the lock of another process.
 const MAX_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection that is given back may take to answer; one that does not is given up.
+/// How long a connection that is given back may take to end what is open; one that does not is given up.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What connections are called in `pg_stat_activity`.
 const APPLICATION_NAME: &str = "runcast";
@@ -31,15 +31,19 @@ pub(super) fn options(settings: &SqlStoreSettings, connections: u32) -> ConnectO
             // An instance that is stopped in a transaction must not hold the rows of a run for ever. A call is
             // given up earlier than this.
             let limit = limit_ms.to_string();
-            postgres.options([("idle_in_transaction_session_timeout", limit)])
+            // That there was no transaction to end is nothing to tell of.
+            let quiet = ("client_min_messages", "error".to_owned());
+            postgres.options([("idle_in_transaction_session_timeout", limit), quiet])
         })
         .map_sqlx_postgres_pool_opts(|pool| {
-            // A connection that is given back is asked whether it is well, without end if nobody says so: then
-            // a network that swallows everything would take all connections away for good.
+            // A call that is given up while its transaction begins leaves that open, and the driver does not know:
+            // whatever came later would be part of it, and lost with it. And without a limit, a network that
+            // swallows everything would take all connections away for good.
             pool.after_release(|connection, _| {
                 Box::pin(async move {
-                    match tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await {
-                        Ok(answer) => answer.map(|()| true),
+                    let ended = connection.execute("ROLLBACK");
+                    match tokio::time::timeout(RELEASE_TIMEOUT, ended).await {
+                        Ok(answer) => answer.map(|_| true),
                         Err(_) => Err(SqlxError::PoolTimedOut),
                     }
                 })

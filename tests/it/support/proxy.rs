@@ -1,38 +1,59 @@
-//! A way to a server that can be held up: what was sent stays on the way, and nobody is told.
+//! A way to a server of this machine that can be cut, slowed down, held up, and made to swallow everything.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+/// Bytes of one read.
+const READ_BYTES: usize = 16 * 1024;
+/// Reads that are on the way in one direction; then the sender has to wait, as for a full buffer.
+const READS_ON_THE_WAY: usize = 64;
+
+/// What happens to what is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It arrives.
+    Open,
+    /// It arrives later by this, in each direction.
+    Delayed(Duration),
+    /// It stays on the way until the way is open; nobody is told.
+    Stalled,
+    /// It is lost, and so is what the same connection sends later; nobody is told.
+    Swallowed,
+}
 
 /// Passes connections on to a server of this machine.
 pub(crate) struct Proxy {
     address: SocketAddr,
-    is_held: watch::Sender<bool>,
+    way: watch::Sender<Way>,
+    cuts: watch::Sender<u64>,
 }
 
 impl Proxy {
-    /// A way to this port.
+    /// A way to this port, which is open.
     pub(crate) async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let (is_held, held) = watch::channel(false);
+        let (way, changes) = watch::channel(Way::Open);
+        let (cuts, mut cut) = watch::channel(0);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let held = held.clone();
+                cut.mark_unchanged();
+                let (way, mut cut) = (changes.clone(), cut.clone());
                 tokio::spawn(async move {
-                    let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
-                    let ((from_client, to_client), (from_server, to_server)) =
-                        (client.into_split(), server.into_split());
-                    tokio::join!(
-                        pass(from_client, to_server, held.clone()),
-                        pass(from_server, to_client, held),
-                    );
+                    tokio::select! {
+                        () = connect(client, port, way) => {}
+                        _ = cut.changed() => {}
+                    }
                 });
             }
         });
-        Self { address, is_held }
+        Self { address, way, cuts }
     }
 
     /// The port to connect to.
@@ -40,33 +61,61 @@ impl Proxy {
         self.address.port()
     }
 
-    /// From now on nothing gets through, on the connections that stand and on new ones.
-    pub(crate) fn hold(&self) {
-        self.is_held.send_replace(true);
+    /// From now on this happens to what is sent, on the connections that stand and on new ones.
+    pub(crate) fn set(&self, way: Way) {
+        self.way.send_replace(way);
     }
 
-    /// New connections get through again; those that were held stay so for ever.
-    pub(crate) fn let_new_ones_through(&self) {
-        self.is_held.send_replace(false);
+    /// Ends all connections; new ones get through.
+    pub(crate) fn cut(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
     }
 }
 
-async fn pass(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
-    mut held: watch::Receiver<bool>,
-) {
-    let mut buffer = vec![0; 16 * 1024];
-    loop {
-        let read = tokio::select! {
-            biased;
-            _ = async { held.wait_for(|is_held| *is_held).await.is_ok() } => None,
-            read = from.read(&mut buffer) => Some(read),
-        };
-        let Some(read) = read else { return std::future::pending().await };
-        let Ok(length @ 1..) = read else { return };
-        if to.write_all(&buffer[..length]).await.is_err() {
-            return;
+async fn connect(client: TcpStream, port: u16, way: watch::Receiver<Way>) {
+    let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+    // A delay is ours to choose, and not that of the kernel.
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::join!(pass(from_client, to_server, way.clone()), pass(from_server, to_client, way));
+}
+
+/// Passes on what comes until one side has ended.
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: watch::Receiver<Way>) {
+    let (sent, mut on_the_way) = mpsc::channel::<(Instant, Vec<u8>)>(READS_ON_THE_WAY);
+    let (now, mut swallowed) = (way.clone(), way.clone());
+    let reading = async move {
+        loop {
+            let mut bytes = vec![0; READ_BYTES];
+            let Ok(length @ 1..) = from.read(&mut bytes).await else { break };
+            bytes.truncate(length);
+            let delay = match *now.borrow() {
+                Way::Delayed(delay) => delay,
+                _ => Duration::ZERO,
+            };
+            if sent.send((Instant::now() + delay, bytes)).await.is_err() {
+                break;
+            }
         }
+        drop(sent);
+        std::future::pending::<()>().await;
+    };
+    let writing = async {
+        while let Some((due, bytes)) = on_the_way.recv().await {
+            sleep_until(due).await;
+            let _ = way.wait_for(|way| *way != Way::Stalled).await;
+            if to.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        Ok(()) = async { swallowed.wait_for(|way| *way == Way::Swallowed).await.map(drop) } => {
+            std::future::pending::<()>().await;
+        }
+        () = reading => {}
+        () = writing => {}
     }
 }

@@ -31,6 +31,7 @@ impl Archivist {
                 }
                 Err(StoreError::Broken(error)) => return Err(ExitStatus::failed(error)),
                 Err(error @ StoreError::Unavailable(_)) => {
+                    metrics::counter!("runcast_rows_failures_total").increment(1);
                     retry.wait(&self.run, "the archive waits", &error).await;
                 }
             }

@@ -85,6 +85,11 @@ impl SeaweedFs {
         format!("http://127.0.0.1:{}", self.ports[6])
     }
 
+    /// Where its S3 listens on loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.ports[6]
+    }
+
     /// A new place in the bucket, and who may write there.
     pub(crate) fn settings(&self) -> S3Settings {
         S3Settings {
