@@ -32,7 +32,7 @@ fmt: ## Format the code
 	cargo fmt --all
 
 bench: ## Measure throughput, latency, memory and recovery (ROUNDS=3, FULL=1)
-	@scripts/setup.sh build
+	@scripts/setup.sh build servers
 	@scripts/bench.sh
 
 images: ## Make the pictures of docs/images from real runs
