@@ -34,7 +34,7 @@ fmt: ## Format the code
 	cargo fmt --all
 
 bench: ## Measure throughput, latency, memory and recovery (ROUNDS=3, FULL=1)
-	@scripts/setup.sh build
+	@scripts/setup.sh build servers
 	@scripts/bench.sh
 
 # Everything from the sources on, which takes as long as a release build. Bases of your own:

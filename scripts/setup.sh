@@ -4,7 +4,7 @@
 #   scripts/setup.sh build         a C compiler for the bundled libraries, and curl for the demo
 #   scripts/setup.sh test          the programs whose consoles tests capture, and the stock tools that
 #                                  take our recordings: zstd and asciinema
-#   scripts/setup.sh servers       the real servers of the tests: PostgreSQL, Redis and SeaweedFS (an S3),
+#   scripts/setup.sh servers       the real servers of tests and benchmarks: PostgreSQL, Redis and SeaweedFS (an S3),
 #                                  the last in target/servers
 #   scripts/setup.sh deploy        what judges deploy/: the Docker Engine with its client, compose, Caddy, systemd
 #   scripts/setup.sh check         cargo-deny

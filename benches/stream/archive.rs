@@ -65,10 +65,25 @@ pub(crate) fn objects(place: &Place, run: &str, name: &str, count: usize) -> any
 
 /// The only recording of a run, as the API tells it.
 pub(crate) fn recording(service: &Service, run: &str) -> anyhow::Result<Value> {
-    let (mut answer, _) = http::json(service.address(), &format!("/runs/{run}/recordings"))?;
-    let rows = answer["recordings"].as_array_mut().context("no rows")?;
+    let mut rows = recordings(service, run)?;
     ensure!(rows.len() == 1, "{} recordings", rows.len());
     Ok(rows.remove(0))
+}
+
+/// All recordings of a run.
+pub(crate) fn recordings(service: &Service, run: &str) -> anyhow::Result<Vec<Value>> {
+    let (mut answer, _) = http::json(service.address(), &format!("/runs/{run}/recordings"))?;
+    Ok(std::mem::take(answer["recordings"].as_array_mut().context("no rows")?))
+}
+
+/// The only recording of a run must have so many bytes with this SHA-256.
+pub(crate) fn equals(service: &Service, run: &str, expected: &(u64, String)) -> anyhow::Result<()> {
+    let row = recording(service, run)?;
+    ensure!(
+        row["byteCount"] == expected.0 && row["sha256"] == expected.1,
+        "written was {expected:?}, the recording is {row}"
+    );
+    Ok(())
 }
 
 /// Ends the service and starts it again, with nothing of the archive in the memory of the process nor in
@@ -84,7 +99,8 @@ pub(crate) fn restart_cold(place: &Place, service: Service) -> anyhow::Result<Se
     Service::start_with(place, &[NOTHING_HOT])
 }
 
-fn until<T>(
+/// Waits until `look` finds something.
+pub(crate) fn until<T>(
     otherwise: &str,
     mut look: impl FnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<T> {

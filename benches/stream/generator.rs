@@ -24,7 +24,9 @@ const PACE: Duration = Duration::from_millis(20);
 pub(crate) enum Kind {
     /// So many bytes of coloured log lines, as fast as the terminal takes them.
     Flood { bytes: u64 },
-    /// The same of what a build says.
+    /// Coloured log lines for so long, as fast as the terminal takes them.
+    Timed { lasting: Duration },
+    /// So many bytes of what a build says, as fast as the terminal takes them.
     Build { bytes: u64 },
     /// Log lines at a rate.
     Paced { bytes: u64, bytes_per_sec: u64 },
@@ -46,6 +48,7 @@ impl Kind {
         let micros = |every: Duration| u64::try_from(every.as_micros()).context("the rhythm");
         let numbers = match self {
             Self::Flood { bytes } => ("flood", bytes, 0),
+            Self::Timed { lasting } => ("timed", micros(lasting)?, 0),
             Self::Build { bytes } => ("build", bytes, 0),
             Self::Paced { bytes, bytes_per_sec } => ("paced", bytes, bytes_per_sec),
             Self::Stamps { count, every } => ("stamps", count, micros(every)?),
@@ -98,6 +101,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     let mut file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     match name.as_str() {
         "flood" => flood(&mut file, &text::log_lines(), first)?,
+        "timed" => flood_for(&mut file, &text::log_lines(), Duration::from_micros(first))?,
         "build" => flood(&mut file, &text::build_lines(), first)?,
         "paced" => pace(&mut file, &text::log_lines(), first, second)?,
         "stamps" => stamp(&mut file, first, Duration::from_micros(second))?,
@@ -118,6 +122,19 @@ fn flood(file: &mut File, block: &[u8], bytes: u64) -> io::Result<()> {
         let take = usize::try_from(left).unwrap_or(usize::MAX).min(block.len());
         file.write_all(&block[..take])?;
         left -= take as u64;
+    }
+    Ok(())
+}
+
+fn flood_for(file: &mut File, block: &[u8], lasting: Duration) -> io::Result<()> {
+    /// Little enough that the end comes in time also on a slow terminal.
+    const PIECE_BYTES: usize = 1024;
+    let began = Instant::now();
+    for piece in block.chunks(PIECE_BYTES).cycle() {
+        if began.elapsed() >= lasting {
+            break;
+        }
+        file.write_all(piece)?;
     }
     Ok(())
 }

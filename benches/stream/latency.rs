@@ -1,5 +1,6 @@
 //! How long a line takes from the terminal to a viewer, beside a plain read of the same terminal.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,17 +15,17 @@ use crate::viewer::Viewer;
 
 const NAME: &str = "latency";
 /// Between two lines.
-const EVERY: Duration = Duration::from_millis(20);
+pub(crate) const EVERY: Duration = Duration::from_millis(20);
 
 /// Measures both.
 pub(crate) fn measure(scale: &Scale, report: &mut Report) -> anyhow::Result<()> {
     let kind = Kind::Stamps { count: scale.stamps, every: EVERY };
     for _ in 0..scale.rounds {
         let plain = plain::latencies(&Place::new()?, kind)?;
-        add(report, "plain read", &plain, scale.stamps, [Target::None; 2])?;
+        add(report, (NAME, "plain read"), &plain, scale.stamps, [Target::None; 2])?;
         let viewed = viewed(kind)?;
         let targets = [Target::AtMost(0.35), Target::AtMost(1.5)];
-        add(report, "viewer", &viewed, scale.stamps, targets)?;
+        add(report, (NAME, "viewer"), &viewed, scale.stamps, targets)?;
     }
     Ok(())
 }
@@ -38,22 +39,26 @@ pub(crate) fn once(scale: &Scale) -> anyhow::Result<f64> {
 
 fn viewed(kind: Kind) -> anyhow::Result<Vec<u64>> {
     let place = Place::new()?;
-    let service = Service::start(&place)?;
-    let gate = place.gate()?;
-    service.submit_one("stamps", kind, &gate)?;
+    watched(&Service::start(&place)?, &place.gate()?, kind)
+}
+
+/// The latency of each line of a stamping generator, in ns, for a viewer of this instance.
+pub(crate) fn watched(service: &Service, gate: &Path, kind: Kind) -> anyhow::Result<Vec<u64>> {
+    service.submit_one("stamps", kind, gate)?;
     let mut viewer = Viewer::connect(service.address(), "stamps", "")?;
     ensure!(viewer.read_until(|events| events.live)?, "the stream ended before `live`");
     let stamps = Arc::new(Mutex::new(Stamps::default()));
     let tapped = stamps.clone();
     viewer.tap(move |part| tapped.lock().unwrap_or_else(PoisonError::into_inner).seen(part));
-    let _held = open_gate(&gate)?;
+    let _held = open_gate(gate)?;
     viewer.read_to_done()?.check()?;
     Ok(std::mem::take(&mut *stamps.lock().unwrap_or_else(PoisonError::into_inner)).into_latencies())
 }
 
-fn add(
+/// Adds p50, p95, p99 and the longest; the first and the third with these targets.
+pub(crate) fn add(
     report: &mut Report,
-    who: &str,
+    (scenario, who): (&'static str, &str),
     latencies: &[u64],
     count: u64,
     [median, high]: [Target; 2],
@@ -68,7 +73,7 @@ fn add(
         ("max", 1.0, Target::None),
     ];
     for (name, part, target) in parts {
-        report.add(NAME, (&format!("{who} {name}"), "ms"), target, quantile(&sorted, part));
+        report.add(scenario, (&format!("{who} {name}"), "ms"), target, quantile(&sorted, part));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@
 //!
 //! Environment: `FULL=1` takes the large sizes, `ROUNDS` says how often, `MEGABYTES` how much one flood is,
 //! `STAMPS` how many lines are timed, `SEEK_MEGABYTES` how long the recording is that is sought in, `CHUNKS`
-//! how many a run of tiny ones has, `RUNCAST_BIN` which other build is measured, for a comparison.
+//! how many a run of tiny ones has, `BOUNDED_MEGABYTES` how long the run is of which Redis holds a part, `RUNCAST_BIN` which other build is measured, for a comparison.
 
 #![expect(
     clippy::cast_precision_loss,
@@ -18,8 +18,10 @@
 #![expect(clippy::disallowed_methods, reason = "a program of plain threads, which may sleep")]
 
 mod archive;
+mod bounded;
 mod chunked;
 mod crowd;
+mod fair;
 mod generator;
 mod http;
 mod join;
@@ -29,10 +31,12 @@ mod memory;
 mod plain;
 mod process;
 mod recovery;
+mod remote;
 mod report;
 mod seek;
 mod service;
 mod size;
+mod stores;
 mod text;
 mod throughput;
 mod viewer;
@@ -66,6 +70,10 @@ pub(crate) struct Scale {
     pub(crate) seek_bytes: u64,
     /// Chunks of a run of tiny ones.
     pub(crate) many_chunks: u64,
+    /// Seconds that nodes write which are compared.
+    pub(crate) fair_secs: u64,
+    /// Bytes of a run of which Redis holds only a part.
+    pub(crate) bounded_bytes: u64,
 }
 
 impl Scale {
@@ -86,6 +94,8 @@ impl Scale {
             recovery_bytes: sized(100, 400) * 1_000_000,
             seek_bytes: number("SEEK_MEGABYTES", sized(200, 1000))? * 1_000_000,
             many_chunks: number("CHUNKS", sized(200_000, 1_000_000))?,
+            fair_secs: sized(10, 30),
+            bounded_bytes: number("BOUNDED_MEGABYTES", sized(400, 2000))? * 1_000_000,
         })
     }
 }
@@ -93,7 +103,7 @@ impl Scale {
 type Measure = fn(&Scale, &mut Report) -> anyhow::Result<()>;
 
 /// Name, what is measured, and after how many seconds something must be wrong.
-const SCENARIOS: [(&str, Measure, u64); 9] = [
+const SCENARIOS: [(&str, Measure, u64); 12] = [
     ("throughput", throughput::measure, 600),
     ("latency", latency::measure, 300),
     ("join", join::measure, 300),
@@ -103,6 +113,9 @@ const SCENARIOS: [(&str, Measure, u64); 9] = [
     ("size", size::measure, 300),
     ("seek", seek::measure, 600),
     ("many", many::measure, 600),
+    ("remote", remote::measure, 900),
+    ("fair", fair::measure, 600),
+    ("bounded", bounded::measure, 900),
 ];
 
 fn main() -> ExitCode {

@@ -29,17 +29,36 @@ pub(crate) fn build_totals(bytes: u64) -> (u64, String) {
     totals(&build_lines(), bytes)
 }
 
-fn totals(block: &[u8], bytes: u64) -> (u64, String) {
-    let shown = |text: &[u8]| {
-        let mut out = Vec::with_capacity(text.len() + text.len() / 32);
-        for byte in text {
-            if *byte == b'\n' {
-                out.push(b'\r');
-            }
-            out.push(*byte);
+/// SHA-256 of the first bytes of endless log lines, as the terminal passes them on, for each of these counts;
+/// the counts must rise.
+pub(crate) fn log_hashes(counts: &[u64]) -> Vec<String> {
+    let whole = shown(&log_lines());
+    let (mut hash, mut hashed) = (Sha256::new(), 0_u64);
+    let mut of_first = |count: u64| {
+        while hashed < count {
+            let start = (hashed % whole.len() as u64) as usize;
+            let take = (whole.len() - start).min((count - hashed) as usize);
+            hash.update(&whole[start..start + take]);
+            hashed += take as u64;
         }
-        out
+        hex(&hash.clone().finalize())
     };
+    counts.iter().map(|count| of_first(*count)).collect()
+}
+
+/// What a terminal makes of a text: each LF is CR LF.
+fn shown(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + text.len() / 32);
+    for byte in text {
+        if *byte == b'\n' {
+            out.push(b'\r');
+        }
+        out.push(*byte);
+    }
+    out
+}
+
+fn totals(block: &[u8], bytes: u64) -> (u64, String) {
     let whole = shown(block);
     let (mut count, mut hash, mut left) = (0_u64, Sha256::new(), bytes);
     while left > 0 {

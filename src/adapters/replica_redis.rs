@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use deadpool_redis::redis::{Cmd, Pipeline, Script, Value};
+use runcast_actors::entry::Entry;
 use runcast_actors::ids::{Epoch, RunKey, Seq};
 use runcast_actors::ports::{
     CommandFeed, LogError, OwnerCommand, Page, Replica, ReplicaBatch, ReplicaHealth,
@@ -187,6 +188,10 @@ impl Replica for RedisReplica {
         self.condition.set_full(false);
         metrics::histogram!("runcast_replica_append_seconds").record(asked.elapsed());
         Ok(())
+    }
+
+    fn cost(&self, entry: &Entry) -> u64 {
+        batch::cost(entry)
     }
 
     async fn trim(&self, run: &RunKey, through: Seq) -> Result<(), LogError> {

@@ -261,3 +261,39 @@ async fn commands_reach_a_run_from_an_instance_that_does_not_own_it() {
     .await;
     cluster.apis[0].api().get(&at("status")).await.expect(410);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_key_of_a_run_has_a_life_time_and_none_is_left_after_its_end() {
+    const HOT_TTL: Duration = Duration::from_secs(2);
+    let config = format!("[retention]\nhot_ttl_secs = {}", HOT_TTL.as_secs());
+    let cluster = Cluster::start(&config).await;
+    let api = cluster.apis[0].api();
+    let mut redis = cluster.redis.observer().expect("it listens");
+    let run =
+        api.submit(&run_of([pty("a", "seq 1000; exec sleep 1000"), pipe("b", "seq 9")])).await;
+    let names =
+        ["meta:{T}", "events:{T}", "screen:{T}", "terminal:{T}:a:pty", "terminal:{T}:b:stdout"];
+    let tag = format!("{{default/{run}}}");
+    let keys = wait_for("all its keys are there", RUN_LIMIT, async || {
+        let keys = redis.keys(&run).expect("an answer");
+        let is_there = |name: &str| keys.contains(&name.replace("{T}", &tag));
+        names.into_iter().all(is_there).then_some(keys)
+    })
+    .await;
+    for key in keys {
+        let life_ms = redis.life_ms(&key).expect("an answer");
+        assert!(life_ms > 0, "{key} lives {life_ms} ms");
+    }
+    // The command makes one more key.
+    api.cancel(&run).await;
+    assert_eq!(api.wait_ended(&run).await["status"], "CANCELLED");
+    wait_for("its recordings are final", RUN_LIMIT, async || {
+        (api.run(&run).await["recordings"]["live"] == 0).then_some(())
+    })
+    .await;
+    // What a busy machine takes is more than the time itself.
+    wait_for("no key is left", HOT_TTL + Duration::from_secs(15), async || {
+        redis.keys(&run).expect("an answer").is_empty().then_some(())
+    })
+    .await;
+}

@@ -27,6 +27,11 @@ pub trait Replica: RunReader {
     async fn append(&self, run: &RunKey, epoch: Epoch, batch: ReplicaBatch)
     -> Result<(), LogError>;
 
+    /// What it needs to hold an entry, in bytes.
+    fn cost(&self, entry: &Entry) -> u64 {
+        entry.memory_cost() as u64
+    }
+
     /// Forgets everything up to and including `through`; works when the replica takes nothing more.
     async fn trim(&self, run: &RunKey, through: Seq) -> Result<(), LogError>;
 

@@ -44,7 +44,7 @@ pub struct Replicator {
     pub replicated: Arc<watch::Sender<Seq>>,
     /// Learns how far the replica is.
     pub gate: CaptureGate,
-    /// What the replica may hold of the run, in bytes of memory cost (`redis.max_bytes_per_run`).
+    /// What the replica may hold of the run, in bytes as it counts them (`redis.max_bytes_per_run`).
     pub max_bytes: u64,
     /// The group of the run.
     pub group: KillSwitch,
@@ -85,7 +85,7 @@ impl Replicator {
                 wake.changed().await;
                 continue;
             };
-            let bytes = cost(&page);
+            let bytes = self.cost(&page);
             self.make_room(&mut held, bytes).await?;
             // What the log does not hold any more is recorded: others read it from there.
             let after = cursor.max(page.trimmed);
@@ -136,7 +136,7 @@ impl Replicator {
             }
             page.entries.retain(|entry| entry.seq <= through);
             let Some(last) = page.entries.last().map(|entry| entry.seq) else { break };
-            held.add(last, cost(&page));
+            held.add(last, self.cost(&page));
             cursor = last;
         }
         Ok((cursor, held))
@@ -160,10 +160,11 @@ impl Replicator {
         }
         Ok(())
     }
-}
 
-fn cost(page: &Page) -> u64 {
-    page.entries.iter().map(|entry| entry.memory_cost() as u64).sum()
+    /// What the replica needs for a page.
+    fn cost(&self, page: &Page) -> u64 {
+        page.entries.iter().map(|entry| self.replica.cost(entry)).sum()
+    }
 }
 
 #[cfg(test)]

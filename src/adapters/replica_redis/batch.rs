@@ -17,6 +17,13 @@ const CALL_BYTES: usize = 256 * 1024;
 /// Entries of one call, which bounds the words that Lua has to hold at once.
 const CALL_ENTRIES: usize = 512;
 
+/// What the server needs for an entry, in bytes, at most. It holds an entry in one allocation, small ones several
+/// together, and its allocator, jemalloc, rounds by up to a quarter.
+pub(super) fn cost(entry: &Entry) -> u64 {
+    let bytes = entry.memory_cost() as u64;
+    bytes + bytes / 4
+}
+
 /// The calls for a batch, in order; each begins where the one before ends. A batch without entries is one
 /// call: it asks whether the copy is still there.
 pub(super) fn calls(keys: &RunKeys, epoch: Epoch, life_ms: u64, batch: &ReplicaBatch) -> Vec<Cmd> {

@@ -110,17 +110,9 @@ impl ServiceBuilder {
     }
 
     /// Keeps its archive at a new place in the bucket of this server.
-    pub(crate) fn s3(self, server: &SeaweedFs) -> Self {
-        let settings = server.settings();
-        let key = settings.credentials.expect("with a key");
+    pub(crate) fn s3(mut self, server: &SeaweedFs) -> Self {
+        self.environment.extend(server.environment());
         self.embedded()
-            .env("RUNCAST__ARCHIVE__BACKEND", "s3")
-            .env("RUNCAST__ARCHIVE__S3__BUCKET", &settings.bucket)
-            .env("RUNCAST__ARCHIVE__S3__FORCE_PATH_STYLE", "true")
-            .env("RUNCAST__ARCHIVE__S3__PREFIX", &settings.prefix)
-            .env("AWS_ENDPOINT_URL_S3", &server.url())
-            .env("AWS_ACCESS_KEY_ID", &key.access_key_id)
-            .env("AWS_SECRET_ACCESS_KEY", &key.secret_access_key)
     }
 
     /// Shares rows, archive and replica with this one, as another instance.

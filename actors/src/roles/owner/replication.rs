@@ -21,7 +21,7 @@ const MAX_WAIT_FOR_REPLICA: Duration = Duration::from_secs(5);
 pub struct Replication {
     /// Where runs are copied to.
     pub replica: Arc<dyn Replica>,
-    /// What it may hold of a run, in bytes of memory cost (`redis.max_bytes_per_run`).
+    /// What it may hold of a run, in bytes as it counts them (`redis.max_bytes_per_run`).
     pub max_bytes_per_run: u64,
     /// How far it may be behind before terminals wait, in bytes of memory cost (`redis.max_lag_bytes`); none
     /// if the log runs ahead to its own limit.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use deadpool_redis::redis::{Client, Connection, FromRedisValue, RedisResult, cmd};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
@@ -62,7 +62,7 @@ impl Redis {
         let answers = async || {
             TcpStream::connect(("127.0.0.1", self.port)).await.ok()?;
             // While it reads its snapshot it refuses everything.
-            (self.ask("PING").await == "+PONG").then_some(())
+            self.observer().ok()?.ask::<String>("PING", &[]).ok()
         };
         process.wait_ready("Redis", answers).await;
         self.process = Some(process);
@@ -78,25 +78,12 @@ impl Redis {
         self.process.take().expect("it runs").stop("TERM").await;
     }
 
-    /// What it answers to a command.
-    pub(crate) async fn ask(&self, command: &str) -> String {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("it listens");
-        let mut stream = BufReader::new(stream);
-        stream.write_all(format!("{command}\r\n").as_bytes()).await.expect("it reads");
-        let mut line = String::new();
-        stream.read_line(&mut line).await.expect("it answers");
-        let line = line.trim_end().to_owned();
-        let Some(length) = line.strip_prefix('$') else { return line };
-        let mut text = vec![0; length.parse().expect("a length")];
-        stream.read_exact(&mut text).await.expect("it answers");
-        String::from_utf8(text).expect("text")
-    }
-
-    /// The memory that it uses, in bytes.
-    pub(crate) async fn used_memory(&self) -> u64 {
-        let info = self.ask("INFO memory").await;
-        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
-        used.expect("it is told").trim().parse().expect("a number")
+    /// Tells it to do something, which it must.
+    pub(crate) fn tell(&self, command: &str) {
+        let mut observer = self.observer().expect("it listens");
+        let words: Vec<&str> = command.split(' ').collect();
+        let told: RedisResult<String> = observer.ask(words[0], &words[1..]);
+        assert_eq!(told.as_deref(), Ok("OK"), "{command}");
     }
 
     /// Where it listens on loopback.
@@ -119,5 +106,55 @@ impl Redis {
     /// Its address.
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Somebody who looks into it.
+    pub(crate) fn observer(&self) -> RedisResult<RedisObserver> {
+        Ok(RedisObserver(Client::open(self.url())?.get_connection()?))
+    }
+}
+
+/// Looks into a server, knowing nothing of ours but the names of keys.
+pub(crate) struct RedisObserver(Connection);
+
+impl RedisObserver {
+    /// The keys of a run of the tenant `default`.
+    pub(crate) fn keys(&mut self, run: &str) -> RedisResult<Vec<String>> {
+        self.ask("KEYS", &[&format!("*{{default/{run}}}*")])
+    }
+
+    /// How long a key still lives, in milliseconds: -1 if for ever, -2 if it is not there.
+    pub(crate) fn life_ms(&mut self, key: &str) -> RedisResult<i64> {
+        self.ask("PTTL", &[key])
+    }
+
+    /// The memory of all keys of a run, in bytes.
+    pub(crate) fn run_bytes(&mut self, run: &str) -> RedisResult<u64> {
+        let mut bytes = 0;
+        for key in self.keys(run)? {
+            // It may be gone.
+            let of_key: Option<u64> = self.ask("MEMORY", &["USAGE", &key, "SAMPLES", "0"])?;
+            bytes += of_key.unwrap_or_default();
+        }
+        Ok(bytes)
+    }
+
+    /// Through which entry the copy of a run is trimmed, and its last.
+    pub(crate) fn ends(&mut self, run: &str) -> RedisResult<(u64, u64)> {
+        let meta = format!("meta:{{default/{run}}}");
+        let (trimmed, last): (Option<u64>, Option<u64>) =
+            self.ask("HMGET", &[&meta, "trimmed", "seq"])?;
+        Ok((trimmed.unwrap_or_default(), last.unwrap_or_default()))
+    }
+
+    /// A number that the server tells of itself.
+    pub(crate) fn info(&mut self, field: &str) -> RedisResult<u64> {
+        let info: String = self.ask("INFO", &[])?;
+        let value = info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        Ok(value.and_then(|value| value.parse().ok()).expect("a number of that name"))
+    }
+
+    fn ask<T: FromRedisValue>(&mut self, command: &str, words: &[&str]) -> RedisResult<T> {
+        cmd(command).arg(words).query(&mut self.0)
     }
 }

@@ -106,6 +106,22 @@ impl SeaweedFs {
         }
     }
 
+    /// What a service is told in its environment to keep its archive at a new place in the bucket.
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+        let settings = self.settings();
+        let key = settings.credentials.expect("with a key");
+        let variables = [
+            ("RUNCAST__ARCHIVE__BACKEND", "s3".to_owned()),
+            ("RUNCAST__ARCHIVE__S3__BUCKET", settings.bucket),
+            ("RUNCAST__ARCHIVE__S3__FORCE_PATH_STYLE", "true".to_owned()),
+            ("RUNCAST__ARCHIVE__S3__PREFIX", settings.prefix),
+            ("AWS_ENDPOINT_URL_S3", self.url()),
+            ("AWS_ACCESS_KEY_ID", key.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", key.secret_access_key),
+        ];
+        variables.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
     /// A client that knows nothing of ours.
     pub(crate) fn client(&self) -> Client {
         let credentials = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "tests");
