@@ -59,7 +59,11 @@ async fn viewers(instance: &Service) -> u64 {
     let told = instance.api().try_get("/metrics").await.expect("an answer").expect(200).body;
     let told = String::from_utf8(told).expect("text");
     let name = "runcast_stream_subscribers_active ";
-    told.lines().find_map(|line| line.strip_prefix(name)).expect("the metric").parse().expect("a number")
+    told.lines()
+        .find_map(|line| line.strip_prefix(name))
+        .expect("the metric")
+        .parse()
+        .expect("a number")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

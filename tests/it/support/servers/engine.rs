@@ -57,7 +57,9 @@ impl Engine {
     /// What a container has logged.
     pub(crate) async fn logs(&self, container: &str) -> String {
         let output = self.run(&["logs", container]).await;
-        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat()
+        [output.stdout, output.stderr]
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .concat()
     }
 
     /// Makes a base image of Debian's packages on this machine.
