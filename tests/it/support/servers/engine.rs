@@ -44,7 +44,7 @@ impl Engine {
 
     /// Runs the client and gives what it says, without the line end.
     #[track_caller]
-    pub(crate) fn docker(&self, arguments: &[&str]) -> impl Future<Output = String> {
+    pub(crate) fn docker(&self, arguments: &[&str]) -> impl Future<Output = String> + use<> {
         let (line, running) = (arguments.join(" "), self.run(arguments));
         async move {
             let output = running.await;
