@@ -31,14 +31,17 @@ impl Instances {
     /// Starts servers and instances; both with these variables of the environment.
     pub(crate) fn start(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Runtime::new()?;
-        let starting = runtime.spawn(async {
-            let (redis, postgres, s3) =
-                tokio::join!(Redis::start(), Postgres::start(), SeaweedFs::start());
-            let database = postgres.database().await;
-            (redis, postgres, s3, database)
+        let starting = std::thread::spawn(move || {
+            runtime.block_on(async {
+                let (redis, postgres, s3) =
+                    tokio::join!(Redis::start(), Postgres::start(), SeaweedFs::start());
+                let database = postgres.database().await;
+                (redis, postgres, s3, database)
+            })
         });
-        // One that does not start panics and has said why.
-        let (redis, postgres, s3, database) = runtime.block_on(starting)?;
+        // One that does not start panics, and has said why.
+        let started = starting.join().map_err(|_| anyhow::anyhow!("a server does not start"));
+        let (redis, postgres, s3, database) = started?;
         let (redis_url, of_s3) = (redis.url(), s3.environment());
         let of_role = |role| {
             let stores = [("REDIS_URL", &redis_url), ("DATABASE_URL", &database)];

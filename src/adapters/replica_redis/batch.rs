@@ -17,11 +17,13 @@ const CALL_BYTES: usize = 256 * 1024;
 /// Entries of one call, which bounds the words that Lua has to hold at once.
 const CALL_ENTRIES: usize = 512;
 
-/// What the server needs for an entry, in bytes, at most. It holds an entry in one allocation, small ones several
-/// together, and its allocator, jemalloc, rounds by up to a quarter.
+/// What the server needs for an entry, in bytes, at most: the allocation that holds it, which jemalloc rounds by up
+/// to a quarter, and its place in the stream.
 pub(super) fn cost(entry: &Entry) -> u64 {
+    const PLACE_BYTES: u64 = 512;
     let bytes = entry.memory_cost() as u64;
-    bytes + bytes / 4
+    // Small ones share an allocation and a place.
+    bytes + bytes / 4 + PLACE_BYTES.min(bytes / 4)
 }
 
 /// The calls for a batch, in order; each begins where the one before ends. A batch without entries is one
