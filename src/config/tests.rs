@@ -85,10 +85,9 @@ fn each_rule_names_its_key_and_what_is_allowed() {
         ("[archive]\ndelete_after_secs = 86401".into(), "archive.delete_after_secs", "0 to 86400"),
         ("[archive]\ncache_bytes = 0".into(), "archive.cache_bytes", "4194304 to"),
         (
-            "[archive]\nsegment_bytes = 2097152\n[redis]\nurl = \"redis://r\"\nmax_bytes_per_run = 8388607"
-                .into(),
+            "[archive]\nsegment_bytes = 33554432\n[redis]\nurl = \"redis://r\"".into(),
             "redis.max_bytes_per_run",
-            "at least 8388608 (4 * archive.segment_bytes)",
+            "at least 134217728 (4 * archive.segment_bytes)",
         ),
         (
             "[archive]\nsegment_bytes = 2097152\n[log]\nmax_bytes_per_run = 8388607".into(),

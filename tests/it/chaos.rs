@@ -23,6 +23,16 @@ const IN_FLIGHT_BYTES: f64 = 4.0 * 1024.0 * 1024.0;
 const LONGER: u32 = 4;
 const ROUNDS_OF_SOAK: u32 = 3;
 
+/// Which instances tell of a fault in `/readyz`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// It may be over before anybody has noticed.
+    Perhaps,
+    /// Only who writes to the store notices.
+    ByOwner,
+    ByAll,
+}
+
 /// A fault and what is expected of it.
 #[derive(Debug, Clone, Copy)]
 struct Case {
@@ -30,10 +40,7 @@ struct Case {
     fault: Fault,
     /// How long it lasts.
     lasting: Duration,
-    /// `/readyz` tells of it.
-    is_told: bool,
-    /// Only the owner of the run notices.
-    is_told_by_owner_alone: bool,
+    told: Told,
     /// The metric of the store's failures moves.
     fails: bool,
     /// Terminals pause if they should not run ahead of the replica.
@@ -46,19 +53,18 @@ impl Case {
             store,
             fault,
             lasting: Duration::from_millis(lasting_ms),
-            is_told: false,
-            is_told_by_owner_alone: false,
+            told: Told::Perhaps,
             fails: false,
             pauses: false,
         }
     }
 
     const fn told(self) -> Self {
-        Self { is_told: true, ..self }
+        Self { told: Told::ByAll, ..self }
     }
 
     const fn told_by_owner_alone(self) -> Self {
-        Self { is_told: true, is_told_by_owner_alone: true, ..self }
+        Self { told: Told::ByOwner, ..self }
     }
 
     const fn failing(self) -> Self {

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::Case;
 use super::faults::{Servers, Store};
 use super::gauges::Gauges;
 use super::load::Load;
 use super::viewers::Viewer;
+use super::{Case, Told};
 use crate::support::api::{Api, RUN_LIMIT};
 use crate::support::archive::assert_finalised;
 use crate::support::collect::StreamId;
@@ -173,10 +173,10 @@ impl Cluster {
     pub(super) fn assert_told(&self, case: &Case, cost: &Cost) {
         let Case { store, .. } = *case;
         let place = format!("{case:?} {}: {cost:?}", self.mode.name());
-        if case.is_told {
+        if case.told != Told::Perhaps {
             assert!(cost.noticed.is_some(), "{place}: the worker has not told");
         }
-        if case.is_told && !case.is_told_by_owner_alone {
+        if case.told == Told::ByAll {
             assert!(
                 self.gauges[1].told_at(store.name()).is_some(),
                 "{place}: the other has not told"

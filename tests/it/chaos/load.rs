@@ -95,8 +95,9 @@ impl Load {
         expect("pipes", "stdout", self.printed("out", "out"));
         expect("pipes", "stderr", self.printed("err", "out"));
         for step in 1..=STEPS {
-            let numbers = (1..=step).map(|number| format!("{number}\n")).collect::<String>();
-            let output = as_terminal_passes(format!("begins\n{numbers}").as_bytes());
+            let numbers: Vec<String> = (1..=step).map(|number| number.to_string()).collect();
+            let printed = format!("begins\n{}\n", numbers.join("\n"));
+            let output = as_terminal_passes(printed.as_bytes());
             expect(&format!("step{step}"), "pty", output);
         }
         expected
