@@ -282,6 +282,15 @@ impl RunStore for FakeStore {
         unreachable!("no route claims runs")
     }
 
+    async fn claim_cancelled(
+        &self,
+        _: &InstanceId,
+        _: Duration,
+        _: u32,
+    ) -> Result<Vec<Claim>, StoreError> {
+        unreachable!("no route claims runs")
+    }
+
     async fn renew(
         &self,
         _: &InstanceId,

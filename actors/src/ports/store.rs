@@ -41,6 +41,14 @@ pub trait RunStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Claim>, StoreError>;
 
+    /// As [`RunStore::claim`], but only queued runs that somebody wants to end: they need no room to run.
+    async fn claim_cancelled(
+        &self,
+        owner: &InstanceId,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Claim>, StoreError>;
+
     /// Extends the leases of `owner` on these runs and tells which of them it does not hold any more.
     async fn renew(
         &self,

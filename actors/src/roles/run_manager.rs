@@ -34,7 +34,7 @@ pub struct RunManager {
     max_runs: usize,
     runs: HashMap<RunKey, Held>,
     looking: Looking,
-    /// A cancelled run waits to be claimed.
+    /// A cancelled run may wait to be claimed.
     cancel_queued: bool,
     draining: bool,
     count: watch::Sender<usize>,
@@ -73,27 +73,35 @@ impl RunManager {
         let is_running = |held: &&Held| !held.owned.has_ended.load(Ordering::Relaxed);
         let running = self.runs.values().filter(is_running).count();
         let free = self.max_runs.saturating_sub(running).min(CLAIMS_AT_ONCE);
-        // A queued run that is to end needs no room.
-        let room = free.max(usize::from(std::mem::take(&mut self.cancel_queued)));
-        if self.draining || room == 0 {
+        // A queued run that is to end needs no room; one that is to run does.
+        let only_cancelled = free == 0;
+        if self.draining || (only_cancelled && !self.cancel_queued) {
             return;
         }
         if self.looking != Looking::No {
             self.looking = Looking::YesAndAgain;
-            self.cancel_queued = room > free;
             return;
         }
         self.looking = Looking::Yes;
+        self.cancel_queued = false;
+        let room = if only_cancelled { CLAIMS_AT_ONCE } else { free };
         let service = self.service.clone();
         let limit = u32::try_from(room).unwrap_or(1);
-        let claiming =
-            async move { service.store.claim(&service.instance, service.lease, limit).await };
+        let claiming = async move {
+            let Service { store, instance, lease, .. } = service.as_ref();
+            if only_cancelled {
+                store.claim_cancelled(instance, *lease, limit).await
+            } else {
+                store.claim(instance, *lease, limit).await
+            }
+        };
         ctx.spawn(claiming.into_actor(self).map(move |claims, manager, ctx| {
             let look_again =
                 std::mem::replace(&mut manager.looking, Looking::No) == Looking::YesAndAgain;
             match claims {
                 Ok(claims) => {
                     let full = claims.len() >= room;
+                    manager.cancel_queued |= full && only_cancelled;
                     for claim in claims {
                         manager.own(
                             claim,
@@ -105,7 +113,11 @@ impl RunManager {
                         manager.look(ctx);
                     }
                 }
-                Err(error) => tracing::warn!(%error, "no runs were claimed"),
+                Err(error) => {
+                    // It is looked for again at the next poll.
+                    manager.cancel_queued |= only_cancelled;
+                    tracing::warn!(%error, "no runs were claimed");
+                }
             }
         }));
     }

@@ -33,6 +33,7 @@ where
     lists_are_paged(&*fresh(5).await).await;
     traces_are_filtered(&*fresh(6).await).await;
     cancel_annotate_and_purge(&*fresh(7).await).await;
+    cancelled_runs_are_claimed_first_or_alone(&*fresh(8).await).await;
 }
 
 fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
@@ -177,6 +178,26 @@ async fn a_run_is_claimed_once(store: Arc<dyn RunStore>) {
         assert_eq!(claim.stored.view.nodes.as_ref().map(Vec::len), Some(2));
         assert_eq!(claim.cancel_requested, claim.run.run.as_str() == "run-03");
     }
+}
+
+async fn cancelled_runs_are_claimed_first_or_alone(store: &dyn RunStore) {
+    let owner: InstanceId = name("left");
+    for run in ["first", "second", "third", "fourth"] {
+        created(store, run, "x").await;
+    }
+    let cancelled = async || {
+        let claims = store.claim_cancelled(&owner, LEASE, 10).await.expect("the store answers");
+        claims.into_iter().map(|claim| claim.run).collect::<Vec<_>>()
+    };
+    assert!(cancelled().await.is_empty(), "nobody wants any of them to end");
+    store.request_cancel(&run_key("third")).await.expect("the store answers");
+    assert_eq!(cancelled().await, [run_key("third")]);
+    assert!(cancelled().await.is_empty(), "it is claimed");
+    store.request_cancel(&run_key("fourth")).await.expect("the store answers");
+    let next = store.claim(&owner, LEASE, 1).await.expect("the store answers");
+    assert_eq!((&next[0].run, next[0].cancel_requested), (&run_key("fourth"), true));
+    let rest = store.claim(&owner, LEASE, 10).await.expect("the store answers");
+    assert_eq!(rest.len(), 2);
 }
 
 async fn leases_change_hands(store: &dyn RunStore) {

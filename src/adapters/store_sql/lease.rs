@@ -71,11 +71,20 @@ pub(super) async fn lock_run(
     })
 }
 
+/// Which queued runs are claimed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queued {
+    Any,
+    /// Only those that somebody wants to end.
+    Cancelled,
+}
+
 pub(super) async fn claim(
     store: &SqlStore,
     owner: &InstanceId,
     lease: Duration,
     limit: u32,
+    queued: Queued,
 ) -> Result<Vec<Claim>, StoreError> {
     let failed = |error| store_error(&error);
     let now = Timestamp::now();
@@ -83,12 +92,16 @@ pub(super) async fn claim(
         DbBackend::Postgres => "FOR UPDATE SKIP LOCKED",
         _ => "",
     };
+    let wanted = match queued {
+        Queued::Any => "",
+        Queued::Cancelled => "AND cancel_requested_at IS NOT NULL",
+    };
     // Materialized: PostgreSQL may run a plain subquery again for each row, and then its limit is none.
     let sql = format!(
         "WITH queued AS MATERIALIZED ( \
              SELECT tenant_id, run_id FROM runs \
              WHERE status = 'QUEUED' AND owner IS NULL AND claimed_at IS NULL AND purged_at IS NULL \
-             ORDER BY cancel_requested_at IS NULL, created_at, run_id LIMIT $4 {skip_locked}) \
+             {wanted} ORDER BY cancel_requested_at IS NULL, created_at, run_id LIMIT $4 {skip_locked}) \
          UPDATE runs SET owner = $1, lease_until = $2, claimed_at = $3 \
          WHERE owner IS NULL AND claimed_at IS NULL \
          AND (tenant_id, run_id) IN (SELECT tenant_id, run_id FROM queued) RETURNING *"

@@ -36,6 +36,7 @@ use sea_orm::{
 use tokio::runtime::Handle;
 
 use self::error::{store_error, timed_out};
+use self::lease::Queued;
 use self::options::{create_folder, options};
 use super::client_runtime::within;
 
@@ -172,7 +173,16 @@ impl RunStore for SqlStore {
         lease: Duration,
         limit: u32,
     ) -> Result<Vec<Claim>, StoreError> {
-        self.limited(lease::claim(self, owner, lease, limit)).await
+        self.limited(lease::claim(self, owner, lease, limit, Queued::Any)).await
+    }
+
+    async fn claim_cancelled(
+        &self,
+        owner: &InstanceId,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Claim>, StoreError> {
+        self.limited(lease::claim(self, owner, lease, limit, Queued::Cancelled)).await
     }
 
     async fn renew(

@@ -6,5 +6,6 @@ mod ending;
 mod faults;
 mod graph;
 mod instances;
+mod ownership;
 mod takeover;
 mod world;

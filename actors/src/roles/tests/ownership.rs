@@ -1,0 +1,42 @@
+//! Which runs a manager takes, and which it leaves to others.
+
+use super::world::*;
+use crate::ids::RunKey;
+use crate::ports::RunStore as _;
+use crate::roles::run_manager::CancelRun;
+use crate::run_view::RunStatus;
+use crate::testing::log_memory::run_key;
+use crate::testing::runner_scripted::{ScriptedRunner, Step};
+
+async fn status(world: &World, run: &RunKey) -> RunStatus {
+    world.store.find(run).await.unwrap().expect("the run is there").view.status
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn an_instance_without_room_takes_a_queued_run_only_to_end_it() {
+    let runner = ScriptedRunner::new().with_script(&node("a"), vec![Step::Hang]);
+    let world = World::new(&runner);
+    let runs = ["run-1", "run-2", "run-3"].map(run_key);
+    for run in &runs {
+        world.submit_as(run, &single()).await;
+    }
+    let manager = world.manager(0).await;
+    // It runs elsewhere: whoever is told of the wish finds nothing to do.
+    let elsewhere = world.store.claim(&instance("there"), LEASE, 1).await.unwrap();
+    assert_eq!(elsewhere[0].run, runs[0]);
+    world.store.request_cancel(&runs[0]).await.unwrap();
+    manager.send(CancelRun(runs[0].clone())).await.unwrap();
+    tokio::time::sleep(60 * SEC).await;
+    assert_eq!(status(&world, &runs[1]).await, RunStatus::Queued);
+    assert_eq!(status(&world, &runs[2]).await, RunStatus::Queued);
+    // One that waits is ended, also if the database is away at first.
+    world.store.request_cancel(&runs[2]).await.unwrap();
+    world.store.set_unavailable(true);
+    manager.send(CancelRun(runs[2].clone())).await.unwrap();
+    tokio::time::sleep(5 * SEC).await;
+    world.store.set_unavailable(false);
+    tokio::time::sleep(60 * SEC).await;
+    assert_eq!(status(&world, &runs[2]).await, RunStatus::Cancelled);
+    assert_eq!(status(&world, &runs[1]).await, RunStatus::Queued);
+    assert!(world.runner.told().is_empty(), "nothing was started");
+}
