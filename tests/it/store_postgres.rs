@@ -171,6 +171,34 @@ async fn a_foreign_lock_stops_what_needs_it_in_time_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_takes_no_writes_for_a_while_is_away_and_no_connection_stays_with_it() {
+    let url = Postgres::shared().await.database().await;
+    let store = connected(settings(url.clone())).await;
+    store.submit(submission("before", "x")).await.expect("submitted");
+    let other = other(&url).await;
+    // As on a standby: it answers, and writes nothing, to whoever connects from now on.
+    let read_only = |is_on: &str| {
+        let name = url.rsplit('/').next().expect("a name").to_owned();
+        format!("ALTER DATABASE {name} SET default_transaction_read_only = {is_on}")
+    };
+    other.execute_unprepared(&read_only("on")).await.expect("set");
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    other.execute_unprepared(cut).await.expect("cut");
+    wait_for("it is asked by new connections alone", BACK_LIMIT, async || {
+        let refused = store.submit(submission("during", "x")).await;
+        let Err(StoreError::Unavailable(reason)) = refused else { panic!("{refused:?}") };
+        reason.contains("read-only").then_some(())
+    })
+    .await;
+    for _ in 0..8 {
+        assert!(store.find(&run_key("before")).await.expect("it answers").is_some());
+    }
+    other.execute_unprepared(&read_only("off")).await.expect("set");
+    store.submit(submission("after", "x")).await.expect("no connection of before is left");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_that_swallows_everything_takes_no_connection_for_good() {
     let server = Postgres::shared().await;
     let proxy = Proxy::to(server.port()).await;
@@ -350,6 +378,7 @@ async fn what_is_asked_all_the_time_reads_no_table_as_a_whole() {
     assert_eq!(asks!("list by workflow", |store| store.list(&of_workflow)).runs.len(), 20);
     assert_eq!(asks!("list by label", |store| store.list(&of_label)).runs.len(), 20);
     assert_eq!(asks!("claim", |store| store.claim(&me, LEASE, 5)).len(), 5);
+    assert!(asks!("claim cancelled", |store| store.claim_cancelled(&me, LEASE, 5)).is_empty());
     assert_eq!(asks!("leases", |store| store.leases()).len(), 35);
     assert_eq!(asks!("renew", |store| store.renew(&me, LEASE, &held)), []);
     assert_eq!(asks!("cancel requests", |store| store.cancel_requests(&me)), []);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use runcast_actors::ports::StoreError;
-use sea_orm::sqlx::Connection as _;
+use sea_orm::sqlx::{PgConnection, Row as _, raw_sql};
 use sea_orm::{ConnectOptions, SqlxError};
 
 use super::SqlStoreSettings;
@@ -38,8 +38,8 @@ pub(super) fn options(settings: &SqlStoreSettings, connections: u32) -> ConnectO
             // a network that swallows everything would take all connections away for good.
             pool.after_release(|connection, _| {
                 Box::pin(async move {
-                    match tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await {
-                        Ok(answer) => answer.map(|()| true),
+                    match tokio::time::timeout(RELEASE_TIMEOUT, takes_writes(connection)).await {
+                        Ok(answer) => answer,
                         Err(_) => Err(SqlxError::PoolTimedOut),
                     }
                 })
@@ -54,6 +54,13 @@ pub(super) fn options(settings: &SqlStoreSettings, connections: u32) -> ConnectO
                 .pragma("synchronous", "FULL")
         });
     options
+}
+
+/// False on a server that is a standby, perhaps only since the connection was made: the next connection may
+/// lead to the one that has taken its place.
+async fn takes_writes(connection: &mut PgConnection) -> Result<bool, SqlxError> {
+    let row = raw_sql("SHOW transaction_read_only").fetch_one(connection).await?;
+    Ok(row.try_get::<String, _>(0)? == "off")
 }
 
 pub(super) async fn create_folder(url: &str) -> Result<(), StoreError> {
