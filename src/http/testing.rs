@@ -23,8 +23,8 @@ use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{
     Annotation, ArchiveBatch, CancelRequest, Claim, EncoderStates, Lease, LogError, LogHealth,
     ObjectKey, Page, Purged, RecordBatch, Recording, RecordingStore, RunList, RunLog, RunQuery,
-    RunReader, RunStore, Segment, StoreError, StoredRun, Submission, Submitted, Tail, TraceQuery,
-    Wake,
+    RunReader, RunStore, Seen, Segment, StoreError, StoredRun, Submission, Submitted, Tail,
+    TraceQuery, Wake,
 };
 use runcast_actors::run_spec::{RunSpec, TerminalSpec};
 use runcast_actors::run_view::{
@@ -307,7 +307,7 @@ impl RunStore for FakeStore {
     async fn take_over(
         &self,
         _: &RunKey,
-        _: Epoch,
+        _: Seen,
         _: &InstanceId,
         _: Duration,
     ) -> Result<Option<Claim>, StoreError> {

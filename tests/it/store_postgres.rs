@@ -156,7 +156,7 @@ async fn a_foreign_lock_stops_what_needs_it_in_time_and_nothing_else() {
     let asked = Instant::now();
     // More than there are connections: each of them comes back.
     for _ in 0..6 {
-        let refused = store.take_over(&run_key("locked"), Epoch(0), &me, LEASE).await;
+        let refused = store.take_over(&run_key("locked"), Epoch(0).into(), &me, LEASE).await;
         assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     }
     assert!(asked.elapsed() < limit * 18, "{:?}", asked.elapsed());
@@ -164,7 +164,7 @@ async fn a_foreign_lock_stops_what_needs_it_in_time_and_nothing_else() {
     store.release(&run_key("free"), Epoch(0)).await.expect("other rows are free");
     other.execute_unprepared("ROLLBACK").await.expect("given back");
     let taken = wait_for("it is free", BACK_LIMIT, async || {
-        store.take_over(&run_key("locked"), Epoch(0), &me, LEASE).await.ok()
+        store.take_over(&run_key("locked"), Epoch(0).into(), &me, LEASE).await.ok()
     })
     .await;
     assert_eq!(taken.expect("it is as it was seen").epoch, Epoch(1), "none of the six was done");
@@ -218,8 +218,9 @@ async fn a_network_that_swallows_everything_takes_no_connection_for_good() {
         .map(|_| {
             let store = store.clone();
             let me: InstanceId = "me".parse().expect("a name");
-            let asked =
-                async move { store.take_over(&run_key("locked"), Epoch(0), &me, LEASE).await };
+            let asked = async move {
+                store.take_over(&run_key("locked"), Epoch(0).into(), &me, LEASE).await
+            };
             tokio::spawn(asked)
         })
         .collect();

@@ -17,5 +17,5 @@ pub use replica::{
 pub use runner::{NodeCommand, NodeProcess, Output, Runner, StartError, Started};
 pub use store::{
     Annotation, CancelRequest, Claim, Lease, Purged, RecordBatch, RunCursor, RunList, RunQuery,
-    RunStore, StoreError, StoredRun, Submission, Submitted, TraceQuery,
+    RunStore, Seen, StoreError, StoredRun, Submission, Submitted, TraceQuery,
 };

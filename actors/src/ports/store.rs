@@ -61,11 +61,12 @@ pub trait RunStore: Send + Sync {
     /// a recording of it was live.
     async fn leases(&self) -> Result<Vec<Lease>, StoreError>;
 
-    /// Raises the epoch of a run to `seen + 1` for `owner`, if it still is `seen`.
+    /// Raises the epoch of a run by one for `owner`, if its lease still is as it was seen. The same again by the
+    /// same owner gives the same claim, for one whose answer was lost.
     async fn take_over(
         &self,
         run: &RunKey,
-        seen: Epoch,
+        seen: Seen,
         owner: &InstanceId,
         lease: Duration,
     ) -> Result<Option<Claim>, StoreError>;
@@ -226,6 +227,27 @@ pub struct Lease {
     pub epoch: Epoch,
     /// Until when it was promised, in the holder's wall clock, microseconds since 1970. Only ever compared for equality.
     pub lease_until: i64,
+}
+
+/// What somebody who takes a run over has seen of its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Under which epoch it was held.
+    pub epoch: Epoch,
+    /// Until when it was promised, if it must not have been renewed since.
+    pub lease_until: Option<i64>,
+}
+
+impl From<Epoch> for Seen {
+    fn from(epoch: Epoch) -> Self {
+        Self { epoch, lease_until: None }
+    }
+}
+
+impl From<&Lease> for Seen {
+    fn from(lease: &Lease) -> Self {
+        Self { epoch: lease.epoch, lease_until: Some(lease.lease_until) }
+    }
 }
 
 /// What the recorder writes at once.

@@ -5,7 +5,7 @@
 //! Stops: with the service, after the drain.
 //! Restart: never; without it nobody owns the runs, so the service stops.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::ids::{Epoch, RunKey};
 use crate::kernel::ExitStatus;
 use crate::messages::run_commands::EndRun;
-use crate::ports::{Claim, Lease, StoreError};
+use crate::ports::{Claim, Lease, Seen, StoreError};
 use crate::roles::lease_keeper::{CancelRequested, GetHeldRuns, LeasesLost, TakeOver};
 use crate::roles::node::EndReason;
 use crate::roles::owner::{OwnedRun, Service, Succession, own};
@@ -33,6 +33,8 @@ pub struct RunManager {
     service: Arc<Service>,
     max_runs: usize,
     runs: HashMap<RunKey, Held>,
+    /// Those that are being taken over.
+    taking: HashSet<RunKey>,
     looking: Looking,
     /// A cancelled run may wait to be claimed.
     cancel_queued: bool,
@@ -61,6 +63,7 @@ impl RunManager {
             service,
             max_runs,
             runs: HashMap::new(),
+            taking: HashSet::new(),
             looking: Looking::No,
             cancel_queued: false,
             draining: false,
@@ -146,7 +149,7 @@ impl RunManager {
             // If nobody else has the run, it is ours to bring to an end.
             let previous = Some(self.service.instance.clone());
             let succession = Succession { previous, cause: FailureKind::Internal };
-            self.take_over(run.clone(), epoch, succession, ctx);
+            self.take_over(run.clone(), epoch.into(), succession, ctx);
         }
         self.look(ctx);
     }
@@ -154,30 +157,39 @@ impl RunManager {
     fn take_over(
         &mut self,
         run: RunKey,
-        seen: Epoch,
+        seen: Seen,
         succession: Succession,
         ctx: &mut Context<Self>,
     ) {
+        if !self.taking.insert(run.clone()) {
+            return;
+        }
         let service = self.service.clone();
         let cause = succession.cause;
+        let is_ours = succession.previous.as_ref() == Some(&service.instance);
+        let taken_run = run.clone();
         let taking = async move {
             if cause == FailureKind::Internal {
                 // What broke it may break it again at once.
                 tokio::time::sleep(POLL).await;
             }
             loop {
-                let taken =
-                    service.store.take_over(&run, seen, &service.instance, service.lease).await;
-                match taken {
-                    Err(StoreError::Unavailable(_)) => tokio::time::sleep(POLL).await,
-                    other => return other,
+                let Service { store, instance, lease, .. } = service.as_ref();
+                match store.take_over(&taken_run, seen, instance, *lease).await {
+                    // The run of another may be renewed again when the database is back: who watches its
+                    // lease tells if it is not.
+                    Err(StoreError::Unavailable(_)) if is_ours => tokio::time::sleep(POLL).await,
+                    taken => return taken,
                 }
             }
         };
-        ctx.spawn(taking.into_actor(self).map(move |taken, manager, ctx| match taken {
-            Ok(Some(claim)) => manager.own(claim, succession, ctx),
-            Ok(None) => {}
-            Err(error) => tracing::error!(%error, "a run could not be taken over"),
+        ctx.spawn(taking.into_actor(self).map(move |taken, manager, ctx| {
+            manager.taking.remove(&run);
+            match taken {
+                Ok(Some(claim)) => manager.own(claim, succession, ctx),
+                Ok(None) => {}
+                Err(error) => tracing::error!(%run, %error, "the run could not be taken over"),
+            }
         }));
     }
 
@@ -306,10 +318,12 @@ impl Handler<TakeOver> for RunManager {
     type Result = ();
 
     fn handle(&mut self, TakeOver(leases): TakeOver, ctx: &mut Context<Self>) {
-        for Lease { run, epoch, owner, .. } in leases {
-            if !self.draining && !self.runs.contains_key(&run) {
+        for lease in leases {
+            if !self.draining && !self.runs.contains_key(&lease.run) {
+                let seen = Seen::from(&lease);
+                let Lease { run, owner, .. } = lease;
                 let succession = Succession { previous: owner, cause: FailureKind::Lost };
-                self.take_over(run, epoch, succession, ctx);
+                self.take_over(run, seen, succession, ctx);
             }
         }
     }

@@ -202,7 +202,7 @@ async fn archiving_is_repeatable_and_fenced<S: RunStore + RecordingStore>(store:
     assert_eq!(recording, Some(live(&pty(), 20)), "nor does it write anything");
 
     let right = "right".parse().expect("a valid name");
-    let taken = store.take_over(&run, Epoch(0), &right, LEASE).await.expect("answers");
+    let taken = store.take_over(&run, Epoch(0).into(), &right, LEASE).await.expect("answers");
     assert_eq!(taken.expect("taken over").archived_through, Seq(20));
     let late = store.archive(&run, Epoch(0), batch(&run, &streams, 20)).await;
     assert!(matches!(late, Err(StoreError::Fenced(Epoch(0)))), "{late:?}");

@@ -211,14 +211,28 @@ async fn leases_change_hands(store: &dyn RunStore) {
     let renewed = [(run.clone(), Epoch(0)), (run_key("second"), Epoch(1))];
     let lost = store.renew(&left, LEASE * 2, &renewed).await.expect("the store answers");
     assert_eq!(lost, [run_key("second")], "another epoch is not held");
-    let taken = store.take_over(&run, Epoch(0), &right, LEASE).await.expect("the store answers");
+    let taken =
+        store.take_over(&run, Epoch(0).into(), &right, LEASE).await.expect("the store answers");
     assert_eq!(taken.expect("it was free to take").epoch, Epoch(1));
-    let late = store.take_over(&run, Epoch(0), &left, LEASE).await.expect("the store answers");
+    let late =
+        store.take_over(&run, Epoch(0).into(), &left, LEASE).await.expect("the store answers");
     assert!(late.is_none(), "the epoch was raised before");
+    let again = store.take_over(&run, Epoch(0).into(), &right, LEASE).await.expect("answers");
+    assert_eq!(again.expect("its answer was lost").epoch, Epoch(1));
+    let held = async || {
+        let leases = store.leases().await.expect("the store answers");
+        leases.into_iter().find(|lease| lease.run == run).expect("it is held")
+    };
+    let seen = held().await;
+    store.renew(&right, LEASE * 3, &[(run.clone(), Epoch(1))]).await.expect("the store answers");
+    let late = store.take_over(&run, (&seen).into(), &left, LEASE).await.expect("answers");
+    assert!(late.is_none(), "it was renewed since");
     let lost = store.renew(&left, LEASE, &[(run.clone(), Epoch(0))]).await.expect("answers");
     assert_eq!(lost, std::slice::from_ref(&run));
     assert!(matches!(store.release(&run, Epoch(0)).await, Err(StoreError::Fenced(_))));
     store.release(&run, Epoch(1)).await.expect("the owner releases");
+    let again = store.take_over(&run, Epoch(0).into(), &right, LEASE).await.expect("answers");
+    assert!(again.is_none(), "it is not held any more");
     let leases = store.leases().await.expect("the store answers");
     let early = leases.iter().find(|lease| lease.run == run).expect("it has not ended");
     assert_eq!((&early.owner, early.epoch), (&None, Epoch(1)));
@@ -259,7 +273,7 @@ async fn recording_is_repeatable_and_fenced(store: &dyn RunStore) {
     assert_eq!(history, expected, "member for member");
     let part = store.history(&run, Seq(8), 3).await.expect("the store answers");
     assert_eq!(part.iter().map(|entry| entry.seq.0).collect::<Vec<_>>(), [9, 10, 13]);
-    store.take_over(&run, Epoch(0), &name("right"), LEASE).await.expect("taken over");
+    store.take_over(&run, Epoch(0).into(), &name("right"), LEASE).await.expect("taken over");
     let late = store.record(&run, Epoch(0), batch(0..700, 800)).await;
     assert!(matches!(late, Err(StoreError::Fenced(Epoch(0)))), "{late:?}");
     assert_eq!(found(store, "rec").await.view.last_seq, Seq(700));

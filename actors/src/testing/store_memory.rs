@@ -16,7 +16,7 @@ use crate::ids::{Epoch, InstanceId, NodeRef, RunKey, Seq};
 use crate::moment::Timestamp;
 use crate::ports::{
     Annotation, CancelRequest, Claim, Lease, Purged, RecordBatch, RunCursor, RunList, RunQuery,
-    RunStore, StoreError, StoredRun, Submission, Submitted, TraceQuery,
+    RunStore, Seen, StoreError, StoredRun, Submission, Submitted, TraceQuery,
 };
 use crate::run_view::{RunStatus, RunView};
 use crate::submission::purged_spec;
@@ -230,16 +230,21 @@ impl RunStore for MemoryStore {
     async fn take_over(
         &self,
         run: &RunKey,
-        seen: Epoch,
+        seen: Seen,
         owner: &InstanceId,
         lease: Duration,
     ) -> Result<Option<Claim>, StoreError> {
         let mut rows = self.rows()?;
-        let Ok(row) = owned(&mut rows, run, seen) else { return Ok(None) };
-        if row.stored.purged {
+        let Some(row) = rows.get_mut(run).filter(|row| !row.stored.purged) else {
+            return Ok(None);
+        };
+        let (epoch, next) = (row.stored.view.epoch, seen.epoch.next());
+        let is_as_seen =
+            epoch == seen.epoch && seen.lease_until.is_none_or(|until| until == row.lease_until);
+        if !is_as_seen && (epoch != next || row.owner.as_ref() != Some(owner)) {
             return Ok(None);
         }
-        row.stored.view.epoch = seen.next();
+        row.stored.view.epoch = next;
         row.hold(owner, lease);
         Ok(Some(row.claim(run)))
     }

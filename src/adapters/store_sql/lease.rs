@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use runcast_actors::ids::{Epoch, InstanceId, RunKey, Seq};
 use runcast_actors::moment::Timestamp;
-use runcast_actors::ports::{CancelRequest, Claim, Lease, StoreError};
+use runcast_actors::ports::{CancelRequest, Claim, Lease, Seen, StoreError};
 use runcast_actors::run_view::RunStatus;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult,
@@ -190,25 +190,30 @@ pub(super) async fn leases(store: &SqlStore) -> Result<Vec<Lease>, StoreError> {
 pub(super) async fn take_over(
     store: &SqlStore,
     run: &RunKey,
-    seen: Epoch,
+    seen: Seen,
     owner: &InstanceId,
     lease: Duration,
 ) -> Result<Option<Claim>, StoreError> {
-    if seen >= Epoch::MAX {
-        return Err(broken("epoch", format!("{seen} has no next one")));
+    if seen.epoch >= Epoch::MAX {
+        return Err(broken("epoch", format!("{} has no next one", seen.epoch)));
     }
     let failed = |error| store_error(&error);
     let now = Timestamp::now();
-    let sql = "UPDATE runs SET epoch = epoch + 1, owner = $1, lease_until = $2, \
+    let sql = "UPDATE runs SET epoch = $7, owner = $1, lease_until = $2, \
          claimed_at = COALESCE(claimed_at, $3) \
-         WHERE tenant_id = $4 AND run_id = $5 AND epoch = $6 AND purged_at IS NULL RETURNING *";
+         WHERE tenant_id = $4 AND run_id = $5 AND purged_at IS NULL \
+         AND ((epoch = $6 AND COALESCE(lease_until, 0) = COALESCE($8, lease_until, 0)) \
+             OR (epoch = $7 AND owner = $1)) \
+         RETURNING *";
     let values: Vec<Value> = vec![
         owner.as_str().into(),
         now.plus(lease).0.into(),
         now.0.into(),
         run.tenant.as_str().into(),
         run.run.as_str().into(),
-        i64::from(seen.0).into(),
+        i64::from(seen.epoch.0).into(),
+        i64::from(seen.epoch.next().0).into(),
+        seen.lease_until.into(),
     ];
     let transaction = store.begin_write().await?;
     let taken = transaction.query_one_raw(store.statement(sql, values)).await.map_err(failed)?;

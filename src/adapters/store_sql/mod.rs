@@ -26,7 +26,7 @@ use runcast_actors::ids::{Epoch, InstanceId, RunKey, Seq, StreamKey};
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{
     Annotation, ArchiveBatch, CancelRequest, Claim, EncoderStates, Lease, ObjectKey, Purged,
-    RecordBatch, Recording, RecordingStore, RunList, RunQuery, RunStore, Segment, StoreError,
+    RecordBatch, Recording, RecordingStore, RunList, RunQuery, RunStore, Seen, Segment, StoreError,
     StoredRun, Submission, Submitted, TraceQuery,
 };
 use sea_orm::{
@@ -201,7 +201,7 @@ impl RunStore for SqlStore {
     async fn take_over(
         &self,
         run: &RunKey,
-        seen: Epoch,
+        seen: Seen,
         owner: &InstanceId,
         lease: Duration,
     ) -> Result<Option<Claim>, StoreError> {

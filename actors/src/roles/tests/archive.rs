@@ -92,7 +92,7 @@ async fn p6_a_run_left_after_any_flush_is_finalised_by_the_next_owner() {
         old.group.kill_switch().kill(ExitStatus::Stopped);
         soon(old.group.ended()).await;
         let before = world.history(Seq::START, 1 << 20).await;
-        let claim = world.store.take_over(&run(), Epoch(0), &instance("new"), LEASE).await;
+        let claim = world.store.take_over(&run(), Epoch(0).into(), &instance("new"), LEASE).await;
         let claim = claim.unwrap().expect("it can be taken");
         let new = own(&world.service, claim, lost());
         assert_eq!(soon(new.group.ended()).await, ExitStatus::Finished);
@@ -281,7 +281,7 @@ async fn p6_a_run_whose_log_was_lost_before_it_was_archived_still_comes_to_its_e
         // The rows know of the end, and the log is gone.
         world.log.remove(&run()).await.unwrap();
         world.objects.set_unavailable(false);
-        let claim = world.store.take_over(&run(), Epoch(0), &instance("new"), LEASE).await;
+        let claim = world.store.take_over(&run(), Epoch(0).into(), &instance("new"), LEASE).await;
         let new = own(&world.service, claim.unwrap().expect("it can be taken"), lost());
         assert_eq!(soon(new.group.ended()).await, ExitStatus::Finished);
         assert!(world.store.leases().await.unwrap().is_empty(), "nobody has to look at it again");

@@ -77,7 +77,8 @@ async fn an_owner_whose_rows_were_taken_kills_its_nodes() {
     let world = World::new(&writer(1_000_000));
     let owned = world.begin(&single()).await;
     world.until(|story| story.output("a").len() > 100).await;
-    let taken = world.store.take_over(&run(), Epoch(0), &instance("other"), LEASE).await.unwrap();
+    let taken =
+        world.store.take_over(&run(), Epoch(0).into(), &instance("other"), LEASE).await.unwrap();
     assert_eq!(taken.expect("it is taken").epoch, Epoch(1));
     let status = soon(owned.group.ended()).await;
     assert!(status.is_fault(), "{status}");

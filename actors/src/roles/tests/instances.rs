@@ -166,8 +166,12 @@ async fn p6_another_instance_brings_the_run_of_a_dead_one_to_its_end_with_all_th
     owned.group.kill_switch().kill(ExitStatus::Stopped);
     soon(owned.group.ended()).await;
     let replicated = world.replica.read(&run(), Seq::MAX, 1).await.unwrap().tail;
-    let claim =
-        world.there.store.take_over(&run(), Epoch(0), &instance("there"), LEASE).await.unwrap();
+    let claim = world
+        .there
+        .store
+        .take_over(&run(), Epoch(0).into(), &instance("there"), LEASE)
+        .await
+        .unwrap();
     let succession = Succession { previous: Some(instance("here")), cause: FailureKind::Lost };
     let taken = own(&world.there.service, claim.expect("it can be taken"), succession);
     assert_eq!(soon(taken.group.ended()).await, ExitStatus::Finished);

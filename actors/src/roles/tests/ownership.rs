@@ -1,8 +1,9 @@
 //! Which runs a manager takes, and which it leaves to others.
 
 use super::world::*;
-use crate::ids::RunKey;
-use crate::ports::RunStore as _;
+use crate::ids::{Epoch, RunKey};
+use crate::ports::{Lease, RunStore as _};
+use crate::roles::lease_keeper::TakeOver;
 use crate::roles::run_manager::CancelRun;
 use crate::run_view::RunStatus;
 use crate::testing::log_memory::run_key;
@@ -39,4 +40,35 @@ async fn an_instance_without_room_takes_a_queued_run_only_to_end_it() {
     assert_eq!(status(&world, &runs[2]).await, RunStatus::Cancelled);
     assert_eq!(status(&world, &runs[1]).await, RunStatus::Queued);
     assert!(world.runner.told().is_empty(), "nothing was started");
+}
+
+async fn lease(world: &World) -> Lease {
+    let mut leases = world.store.leases().await.unwrap();
+    leases.pop().expect("somebody holds it")
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_takeover_that_an_outage_has_stopped_is_not_carried_out_after_it() {
+    let world = World::new(&ScriptedRunner::new());
+    let manager = world.manager(1).await;
+    world.submit(&single()).await;
+    let there = instance("there");
+    world.store.claim(&there, LEASE, 1).await.unwrap();
+    let seen = lease(&world).await;
+    world.store.set_unavailable(true);
+    manager.send(TakeOver(vec![seen.clone()])).await.unwrap();
+    tokio::time::sleep(5 * SEC).await;
+    world.store.set_unavailable(false);
+    tokio::time::sleep(60 * SEC).await;
+    assert_eq!(lease(&world).await, seen, "whoever saw it looks again first");
+    // Nor is one that was decided before the lease was renewed.
+    world.store.renew(&there, 2 * LEASE, &[(run(), Epoch(0))]).await.unwrap();
+    manager.send(TakeOver(vec![seen])).await.unwrap();
+    tokio::time::sleep(60 * SEC).await;
+    assert_eq!(lease(&world).await.owner, Some(there));
+    // It still is as it was seen now.
+    let seen = lease(&world).await;
+    manager.send(TakeOver(vec![seen])).await.unwrap();
+    tokio::time::sleep(60 * SEC).await;
+    assert_eq!(status(&world, &run()).await, RunStatus::Completed);
 }

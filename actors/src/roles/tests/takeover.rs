@@ -56,7 +56,7 @@ async fn left(document: &Value, entries: &[Arc<Entry>], recorded: usize) -> Worl
 /// What the log holds after another owner has taken over.
 async fn taken_over(world: &World, seen: u32, by: &str) -> Story {
     let by: InstanceId = instance(by);
-    let claim = world.store.take_over(&run(), Epoch(seen), &by, LEASE).await.unwrap();
+    let claim = world.store.take_over(&run(), Epoch(seen).into(), &by, LEASE).await.unwrap();
     let owned = own(&world.service, claim.expect("it can be taken"), lost());
     world.ended(&owned).await
 }
@@ -93,7 +93,8 @@ async fn p6_an_owner_that_dies_while_it_closes_a_run_is_followed_by_another() {
         let second = taken_over(&world, 0, "second").await;
         for again in cut + 1..second.0.len() {
             let world = left(&document(), &second.0[..again], cut).await;
-            let claim = world.store.take_over(&run(), Epoch(0), &instance("second"), LEASE).await;
+            let claim =
+                world.store.take_over(&run(), Epoch(0).into(), &instance("second"), LEASE).await;
             assert_eq!(claim.unwrap().expect("it can be taken").epoch, Epoch(1));
             let third = taken_over(&world, 1, "third").await;
             assert_eq!(third.0[..again], second.0[..again]);
@@ -146,7 +147,8 @@ async fn the_old_owner_of_a_run_that_was_taken_is_stopped_and_adds_nothing() {
     let world = World::new(&runner);
     let old = world.begin(&single()).await;
     world.until(|story| story.output("a").len() > 3).await;
-    let claim = world.store.take_over(&run(), Epoch(0), &instance("other"), LEASE).await.unwrap();
+    let claim =
+        world.store.take_over(&run(), Epoch(0).into(), &instance("other"), LEASE).await.unwrap();
     let new = own(&world.service, claim.expect("it can be taken"), lost());
     assert_eq!(soon(new.group.ended()).await, ExitStatus::Finished);
     assert!(soon(old.group.ended()).await.is_fault());
