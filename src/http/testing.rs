@@ -446,6 +446,10 @@ impl RunLog for FakeLog {
         unreachable!("no route writes")
     }
 
+    async fn epoch(&self, _: &RunKey) -> Result<Option<Epoch>, LogError> {
+        unreachable!("no route writes")
+    }
+
     async fn append(&self, _: &RunKey, _: Epoch, _: Vec<Arc<Entry>>) -> Result<(), LogError> {
         unreachable!("no route writes")
     }

@@ -6,6 +6,7 @@
 //! Stops: when the run's end is recorded and its recordings are final, or when another owner has fenced it.
 //! Restart: never; a fault ends the group, which kills the processes, and the manager takes the run over anew.
 
+mod beginning;
 mod replication;
 
 use std::sync::Arc;
@@ -15,18 +16,17 @@ use std::time::Duration;
 use actix::Addr;
 use tokio::sync::{Semaphore, watch};
 
-use crate::bring_over::bring_over;
 use crate::fail_point::fail_point;
 use crate::flow::capture_gate::{CaptureGate, GateLimits};
 use crate::flow::inbox::Inbox;
 use crate::flow::permits::CaptureBudget;
 use crate::history::History;
-use crate::ids::{Epoch, InstanceId, RunKey, Seq, hash_of};
+use crate::ids::{InstanceId, RunKey, Seq, hash_of};
 use crate::kernel::{
     ArbiterHandle, ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers,
     RestartPolicy, Supervisor,
 };
-use crate::ports::{Claim, LogError, LogHealth, RunLog, RunStore, Runner, StoreError};
+use crate::ports::{Claim, LogHealth, RunLog, RunStore, Runner, StoreError};
 use crate::roles::archivist::{ArchiveSettings, ArchivedThrough, Archivist};
 use crate::roles::log_writer::Journal;
 use crate::roles::node::{CaptureSettings, EndReason, NodeContext};
@@ -215,29 +215,6 @@ impl Owner {
         self.has_ended.store(true, Ordering::Relaxed);
         followers.wait(last).await;
         self.release(last, &followers).await
-    }
-
-    /// Fences the log and makes it hold what is not recorded.
-    async fn begin_log(&self) -> Result<(), ExitStatus> {
-        let Service { log, instance, replication, .. } = self.service.as_ref();
-        let previous = self.succession.previous.as_ref();
-        loop {
-            let begun = match replication {
-                // Nobody had a run of the first epoch before, so a replica that is away keeps none waiting.
-                Some(Replication { replica, .. }) if self.claim.epoch > Epoch(0) => {
-                    bring_over(&self.claim, previous, instance, &**log, &**replica).await
-                }
-                _ => log.fence(&self.claim.run, self.claim.epoch).await.map(|_| ()),
-            };
-            match begun {
-                Ok(()) => return Ok(()),
-                Err(error @ LogError::Unavailable(_)) => {
-                    tracing::warn!(run = %self.claim.run, %error, "the run waits for its log");
-                    tokio::time::sleep(RETRY).await;
-                }
-                Err(error) => return Err(ExitStatus::failed(error)),
-            }
-        }
     }
 
     /// Runs the graph until the run's last entry stands in the inbox.

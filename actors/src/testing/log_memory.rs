@@ -120,6 +120,10 @@ impl RunLog for MemoryLog {
         Ok(state.tail.clone())
     }
 
+    async fn epoch(&self, run: &RunKey) -> Result<Option<Epoch>, LogError> {
+        Ok(self.lock().runs.get(run).map(|state| state.epoch))
+    }
+
     async fn append(
         &self,
         run: &RunKey,
