@@ -5,13 +5,16 @@
 //! Stops: with the service, after the drain.
 //! Restart: never; without it nobody owns the runs, so the service stops.
 
-use std::collections::{HashMap, HashSet};
+mod takeovers;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::prelude::*;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::ids::{Epoch, RunKey};
 use crate::kernel::ExitStatus;
@@ -23,6 +26,8 @@ use crate::roles::owner::{OwnedRun, Service, Succession, own};
 use crate::roles::run::Run;
 use crate::run_view::FailureKind;
 
+use self::takeovers::{Decision, Takeovers};
+
 /// How often queued runs are looked for when nobody tells.
 const POLL: Duration = Duration::from_secs(1);
 /// How many runs are claimed at once.
@@ -33,8 +38,7 @@ pub struct RunManager {
     service: Arc<Service>,
     max_runs: usize,
     runs: HashMap<RunKey, Held>,
-    /// Those that are being taken over.
-    taking: HashSet<RunKey>,
+    takeovers: Takeovers,
     looking: Looking,
     /// A cancelled run may wait to be claimed.
     cancel_queued: bool,
@@ -63,7 +67,7 @@ impl RunManager {
             service,
             max_runs,
             runs: HashMap::new(),
-            taking: HashSet::new(),
+            takeovers: Takeovers::default(),
             looking: Looking::No,
             cancel_queued: false,
             draining: false,
@@ -161,18 +165,24 @@ impl RunManager {
         succession: Succession,
         ctx: &mut Context<Self>,
     ) {
-        if !self.taking.insert(run.clone()) {
-            return;
-        }
+        let wait = match self.takeovers.begin(&run, Instant::now()) {
+            Decision::After(wait) => wait,
+            Decision::UnderWay => return,
+            Decision::LeftAlone(is_new) => {
+                if is_new {
+                    tracing::error!(%run, "the run was taken over too often and is left as it is");
+                }
+                return;
+            }
+        };
+        // What broke it may break it again at once.
+        let after_fault = (succession.cause == FailureKind::Internal).then_some(POLL);
+        let wait = wait.max(after_fault.unwrap_or_default());
         let service = self.service.clone();
-        let cause = succession.cause;
         let is_ours = succession.previous.as_ref() == Some(&service.instance);
         let taken_run = run.clone();
         let taking = async move {
-            if cause == FailureKind::Internal {
-                // What broke it may break it again at once.
-                tokio::time::sleep(POLL).await;
-            }
+            tokio::time::sleep(wait).await;
             loop {
                 let Service { store, instance, lease, .. } = service.as_ref();
                 match store.take_over(&taken_run, seen, instance, *lease).await {
@@ -184,11 +194,13 @@ impl RunManager {
             }
         };
         ctx.spawn(taking.into_actor(self).map(move |taken, manager, ctx| {
-            manager.taking.remove(&run);
-            match taken {
-                Ok(Some(claim)) => manager.own(claim, succession, ctx),
-                Ok(None) => {}
-                Err(error) => tracing::error!(%run, %error, "the run could not be taken over"),
+            if let Ok(Some(claim)) = taken {
+                manager.takeovers.taken(&run, Instant::now());
+                return manager.own(claim, succession, ctx);
+            }
+            manager.takeovers.given_up(&run, Instant::now());
+            if let Err(error) = taken {
+                tracing::error!(%run, %error, "the run could not be taken over");
             }
         }));
     }

@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::ids::{Epoch, RunKey};
-use crate::ports::{Lease, RunStore as _};
+use crate::ports::{Lease, RunLog as _, RunStore as _};
 use crate::roles::lease_keeper::TakeOver;
 use crate::roles::run_manager::CancelRun;
 use crate::run_view::RunStatus;
@@ -71,4 +71,26 @@ async fn a_takeover_that_an_outage_has_stopped_is_not_carried_out_after_it() {
     manager.send(TakeOver(vec![seen])).await.unwrap();
     tokio::time::sleep(60 * SEC).await;
     assert_eq!(status(&world, &run()).await, RunStatus::Completed);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_run_that_breaks_whoever_takes_it_over_is_left_alone_in_the_end() {
+    let world = World::new(&ScriptedRunner::new());
+    // The rows are of an earlier time than the log, as after a restored database.
+    world.log.fence(&run(), Epoch(1_000_000)).await.unwrap();
+    world.submit(&single()).await;
+    let manager = world.manager(1).await;
+    let tell = async |times: u32| {
+        for _ in 0..times {
+            // As who watches the leases does as long as nobody holds the run.
+            manager.send(TakeOver(vec![lease(&world).await])).await.unwrap();
+            tokio::time::sleep(LEASE).await;
+        }
+        lease(&world).await.epoch.0
+    };
+    tokio::time::sleep(10 * SEC).await;
+    assert!(lease(&world).await.epoch >= Epoch(2), "it is tried again");
+    let tried = tell(1000).await;
+    assert!((10..=16).contains(&tried), "{tried} epochs");
+    assert_eq!(tell(1000).await, tried);
 }
