@@ -18,7 +18,8 @@ use runcast_actors::kernel::{
 use runcast_actors::ports::{LogHealth, ObjectStore, RecordingStore, RunLog, RunStore, Runner};
 use runcast_actors::roles::archivist::ArchiveSettings;
 use runcast_actors::roles::broker::Brokers;
-use runcast_actors::roles::lease_keeper::{LeaseKeeper, TakeOver};
+use runcast_actors::roles::lease_keeper::LeaseKeeper;
+use runcast_actors::roles::lease_watch::{LeaseWatch, TakeOver};
 use runcast_actors::roles::node::CaptureSettings;
 use runcast_actors::roles::owner::{Replication, Service};
 use runcast_actors::roles::queue_watch::QueueWatch;
@@ -212,20 +213,28 @@ pub async fn run(
         factory: move |_| RunManager::new(managed.clone(), max_runs, count.clone()),
     };
     let manager = core.spawn_actor(&arbiters.pick(0), spec).ready().await?;
+    let policy = RestartPolicy::OnFault(Backoff::default());
+    let arbiter = arbiters.pick(1);
+    // One that serves clients alone holds the queued runs that it was asked to end.
+    let keeper = Arc::new(LeaseKeeper {
+        instance: instance.clone(),
+        store: store.clone(),
+        manager: manager.clone(),
+        lease: service.lease,
+    });
+    core.spawn_follower("LeaseKeeper", policy, &arbiter, move |_| keeper.clone().keep());
     if takes_runs {
         // What this instance owned before it was stopped or killed is brought to its end first.
         let mut own = store.leases().await?;
         own.retain(|lease| lease.owner.as_ref() == Some(&instance));
         manager.send(TakeOver(own)).await?;
-        let keeper = Arc::new(LeaseKeeper {
+        let leases = Arc::new(LeaseWatch {
             instance: instance.clone(),
             store: store.clone(),
             manager: manager.clone(),
             lease: service.lease,
         });
-        let policy = RestartPolicy::OnFault(Backoff::default());
-        let arbiter = arbiters.pick(1);
-        core.spawn_follower("LeaseKeeper", policy, &arbiter, move |_| keeper.clone().keep());
+        core.spawn_follower("LeaseWatch", policy, &arbiter, move |_| leases.clone().watch());
         if let Some(replica) = replica.clone() {
             let watch = Arc::new(QueueWatch { replica, manager: manager.clone() });
             core.spawn_follower("QueueWatch", policy, &arbiter, move |_| watch.clone().watch());
@@ -238,7 +247,6 @@ pub async fn run(
         history: history.clone(),
         retention,
     });
-    let policy = RestartPolicy::OnFault(Backoff::default());
     core.spawn_follower("Reaper", policy, &archivers.pick(0), move |_| reaper.clone().look());
 
     let window_bytes = bytes(settings.sse.window_bytes)?;

@@ -5,6 +5,7 @@ pub mod archivist;
 pub mod broker;
 pub mod commander;
 pub mod lease_keeper;
+pub mod lease_watch;
 pub mod log_writer;
 pub mod node;
 pub mod owner;

@@ -29,6 +29,7 @@ use self::row::{Row, owned};
 pub struct MemoryStore {
     rows: Mutex<HashMap<RunKey, Row>>,
     unavailable: AtomicBool,
+    renewal: Mutex<Duration>,
 }
 
 impl MemoryStore {
@@ -40,6 +41,11 @@ impl MemoryStore {
     /// While true, every call answers `Unavailable` and changes nothing.
     pub fn set_unavailable(&self, unavailable: bool) {
         self.unavailable.store(unavailable, Ordering::SeqCst);
+    }
+
+    /// Renewals take this long from now on; those that are under way, as long as was said when they began.
+    pub fn set_renewal(&self, takes: Duration) {
+        *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = takes;
     }
 
     /// The process that the rows name for a node.
@@ -200,6 +206,10 @@ impl RunStore for MemoryStore {
         lease: Duration,
         runs: &[(RunKey, Epoch)],
     ) -> Result<Vec<RunKey>, StoreError> {
+        let takes = *self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         let mut rows = self.rows()?;
         let mut lost = Vec::new();
         for (run, epoch) in runs {

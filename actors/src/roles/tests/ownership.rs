@@ -1,9 +1,12 @@
 //! Which runs a manager takes, and which it leaves to others.
 
+use std::sync::Arc;
+
 use super::world::*;
 use crate::ids::{Epoch, RunKey};
 use crate::ports::{Lease, RunLog as _, RunStore as _};
-use crate::roles::lease_keeper::TakeOver;
+use crate::roles::lease_keeper::LeaseKeeper;
+use crate::roles::lease_watch::TakeOver;
 use crate::roles::run_manager::CancelRun;
 use crate::run_view::RunStatus;
 use crate::testing::log_memory::run_key;
@@ -93,4 +96,27 @@ async fn a_run_that_breaks_whoever_takes_it_over_is_left_alone_in_the_end() {
     let tried = tell(1000).await;
     assert!((10..=16).contains(&tried), "{tried} epochs");
     assert_eq!(tell(1000).await, tried);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn a_renewal_that_hangs_is_followed_by_another_before_the_lease_is_over() {
+    let runner = ScriptedRunner::new().with_script(&node("a"), vec![Step::Hang]);
+    let world = World::new(&runner);
+    world.submit(&single()).await;
+    let manager = world.manager(1).await;
+    let keeper = LeaseKeeper {
+        instance: instance("here"),
+        store: world.store.clone(),
+        manager,
+        lease: LEASE,
+    };
+    tokio::time::sleep(SEC).await;
+    let first = lease(&world).await.lease_until;
+    world.store.set_renewal(3600 * SEC);
+    tokio::task::spawn_local(Arc::new(keeper).keep());
+    tokio::time::sleep(SEC).await;
+    // It answers again, but not to what was asked before.
+    world.store.set_renewal(0 * SEC);
+    tokio::time::sleep(LEASE / 2).await;
+    assert!(lease(&world).await.lease_until > first);
 }
