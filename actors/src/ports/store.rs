@@ -279,6 +279,14 @@ pub struct Annotation {
     pub links: Option<Vec<Link>>,
 }
 
+impl Annotation {
+    /// Takes what a later one replaces.
+    pub fn replace_with(&mut self, later: Self) {
+        self.metadata = later.metadata.or(self.metadata.take());
+        self.links = later.links.or(self.links.take());
+    }
+}
+
 /// What became of a purge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purged {

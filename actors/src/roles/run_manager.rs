@@ -5,6 +5,7 @@
 //! Stops: with the service, after the drain.
 //! Restart: never; without it nobody owns the runs, so the service stops.
 
+mod held;
 mod takeovers;
 
 use std::collections::HashMap;
@@ -18,15 +19,16 @@ use tokio::time::Instant;
 
 use crate::ids::{Epoch, RunKey};
 use crate::kernel::ExitStatus;
-use crate::messages::run_commands::EndRun;
-use crate::ports::{Claim, Lease, Seen, StoreError};
+use crate::messages::run_commands::{EndRun, RunAnnotated};
+use crate::ports::{Annotation, Claim, Lease, Seen, StoreError};
 use crate::roles::lease_keeper::{GetHeldRuns, LeasesLost};
 use crate::roles::lease_watch::{CancelRequested, TakeOver};
 use crate::roles::node::EndReason;
-use crate::roles::owner::{OwnedRun, Service, Succession, own};
+use crate::roles::owner::{Service, Succession, own};
 use crate::roles::run::Run;
 use crate::run_view::FailureKind;
 
+use self::held::Held;
 use self::takeovers::{Decision, Takeovers};
 
 /// How often queued runs are looked for when nobody tells.
@@ -54,11 +56,6 @@ enum Looking {
     Yes,
     /// Something has come meanwhile.
     YesAndAgain,
-}
-
-struct Held {
-    epoch: Epoch,
-    owned: OwnedRun,
 }
 
 impl RunManager {
@@ -135,7 +132,7 @@ impl RunManager {
         tracing::info!(%run, %epoch, previous = ?succession.previous, "run claimed");
         let owned = own(&self.service, claim, succession);
         let group = owned.group.clone();
-        self.runs.insert(run.clone(), Held { epoch, owned });
+        self.runs.insert(run.clone(), Held { epoch, owned, annotation: None });
         self.count.send_replace(self.runs.len());
         let ended = async move { group.ended().await };
         ctx.spawn(ended.into_actor(self).map(move |status, manager, ctx| {
@@ -207,7 +204,7 @@ impl RunManager {
     }
 
     fn run(&self, run: &RunKey) -> Option<Addr<Run>> {
-        self.runs.get(run)?.owned.run.borrow().clone()
+        self.runs.get(run)?.owned.run.borrow().address()
     }
 }
 
@@ -244,6 +241,11 @@ pub struct GetRun(pub RunKey);
 #[rtype(result = "bool")]
 pub struct IsHeld(pub RunKey);
 
+/// Metadata or links of a run were changed in the rows. Tells whether this instance owns the run.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub struct AnnotateRun(pub RunKey, pub Annotation);
+
 /// Somebody asked for the end of a run; the wish is in the rows.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -266,22 +268,37 @@ impl Handler<CancelRun> for RunManager {
             self.cancel_queued = true;
             return self.look(ctx);
         };
-        let mut running = held.owned.run.clone();
-        let group = held.owned.group.kill_switch().clone();
-        // Between its claim and its first entry a run has no actor yet.
-        ctx.spawn(
-            async move {
-                tokio::select! {
-                    found = running.wait_for(Option::is_some) => {
-                        if let Ok(Some(address)) = found.map(|address| address.clone()) {
-                            let _ = address.try_send(EndRun(EndReason::Cancelled));
-                        }
-                    }
-                    _ = group.dead() => {}
-                }
+        let settled = held.settled();
+        ctx.spawn(settled.into_actor(self).map(|address, _, _| {
+            if let Some(address) = address {
+                let _ = address.try_send(EndRun(EndReason::Cancelled));
             }
-            .into_actor(self),
-        );
+        }));
+    }
+}
+
+impl Handler<AnnotateRun> for RunManager {
+    type Result = bool;
+
+    fn handle(&mut self, message: AnnotateRun, ctx: &mut Context<Self>) -> bool {
+        let AnnotateRun(run, annotation) = message;
+        let Some(held) = self.runs.get_mut(&run) else { return false };
+        if let Some(waiting) = &mut held.annotation {
+            waiting.replace_with(annotation);
+            return true;
+        }
+        held.annotation = Some(annotation);
+        let settled = held.settled();
+        ctx.spawn(settled.into_actor(self).map(move |address, manager, _| {
+            let held = manager.runs.get_mut(&run);
+            let Some(annotation) = held.and_then(|held| held.annotation.take()) else { return };
+            // What its owner began with may be older.
+            manager.service.history.live().annotate(&run, &annotation);
+            if let Some(address) = address {
+                let _ = address.try_send(RunAnnotated(annotation));
+            }
+        }));
+        true
     }
 }
 

@@ -25,7 +25,7 @@ use crate::ports::{
 };
 use crate::roles::archivist::ArchiveSettings;
 use crate::roles::node::{CaptureSettings, EndReason};
-use crate::roles::owner::{OwnedRun, Replication, Service, Succession, own};
+use crate::roles::owner::{OwnedRun, Replication, RunActor, Service, Succession, own};
 use crate::roles::run::Run;
 use crate::roles::run_manager::RunManager;
 use crate::roles::screens::Screens;
@@ -328,8 +328,9 @@ pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
 
 pub(super) async fn address(owned: &OwnedRun) -> Addr<Run> {
     let mut published = owned.run.clone();
-    let address = soon(published.wait_for(Option::is_some)).await.unwrap();
-    address.clone().expect("just waited for")
+    let is_here = |actor: &RunActor| actor.address().is_some();
+    let actor = soon(published.wait_for(is_here)).await.unwrap();
+    actor.address().expect("just waited for")
 }
 
 pub(super) async fn cancel(owned: &OwnedRun) {
