@@ -579,6 +579,7 @@ pub(crate) fn fixture_with(page: WebPage, mode: AccessMode, log: LogHealth) -> F
         default_terminal: TERMINAL,
         max_downloads: MAX_DOWNLOADS,
         replica: None,
+        lacks_replica: tokio::sync::watch::channel(false).1,
         instance: "instance-1".parse().expect("valid"),
         draining: draining.clone(),
         log_moved_aside: None,

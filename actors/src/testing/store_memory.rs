@@ -1,12 +1,13 @@
 //! Runs in memory, for tests and for nothing else: everything of the port, nothing survives, and it can be
 //! told to be away.
 
+mod instances;
 mod recordings;
 mod row;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,12 +25,13 @@ use crate::submission::purged_spec;
 use self::recordings::Archived;
 use self::row::{Row, owned};
 
-/// A [`RunStore`] and a [`crate::ports::RecordingStore`] in memory.
+/// A [`RunStore`], a [`crate::ports::RecordingStore`] and a [`crate::ports::InstanceStore`] in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     rows: Mutex<HashMap<RunKey, Row>>,
     unavailable: AtomicBool,
     renewal: Mutex<Duration>,
+    instances: Mutex<instances::Rows>,
 }
 
 impl MemoryStore {

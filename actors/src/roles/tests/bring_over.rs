@@ -1,6 +1,7 @@
 //! What a takeover keeps of a run of which the log is elsewhere, in part or as a whole.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -125,7 +126,7 @@ async fn who_began_to_take_over_and_was_restarted_has_not_the_log_of_the_run() {
     until_log(&instances.there, 8).await;
     instances.set_replica_away(true);
     die(taken).await;
-    instances.replica.set_delay(0 * SEC);
+    instances.replica.set_delay(Duration::ZERO);
     die_waiting(&instances.there, 2).await;
 }
 

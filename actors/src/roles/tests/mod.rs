@@ -8,5 +8,6 @@ mod faults;
 mod graph;
 mod instances;
 mod ownership;
+mod presence;
 mod takeover;
 mod world;

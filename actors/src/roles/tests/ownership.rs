@@ -1,6 +1,7 @@
 //! Which runs a manager takes, and which it leaves to others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::world::*;
 use crate::ids::{Epoch, RunKey};
@@ -116,7 +117,7 @@ async fn a_renewal_that_hangs_is_followed_by_another_before_the_lease_is_over() 
     tokio::task::spawn_local(Arc::new(keeper).keep());
     tokio::time::sleep(SEC).await;
     // It answers again, but not to what was asked before.
-    world.store.set_renewal(0 * SEC);
+    world.store.set_renewal(Duration::ZERO);
     tokio::time::sleep(LEASE / 2).await;
     assert!(lease(&world).await.lease_until > first);
 }
