@@ -15,12 +15,16 @@ use runcast_actors::instance_run_control::InstanceRunControl;
 use runcast_actors::kernel::{
     ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers, RestartPolicy, Supervisor,
 };
-use runcast_actors::ports::{LogHealth, ObjectStore, RecordingStore, RunLog, RunStore, Runner};
+use runcast_actors::ports::{
+    Instance, LogHealth, ObjectStore, RecordingStore, RunLog, RunStore, Runner,
+};
 use runcast_actors::roles::archivist::ArchiveSettings;
 use runcast_actors::roles::broker::Brokers;
-use runcast_actors::roles::lease_keeper::{LeaseKeeper, TakeOver};
+use runcast_actors::roles::lease_keeper::LeaseKeeper;
+use runcast_actors::roles::lease_watch::{LeaseWatch, TakeOver};
 use runcast_actors::roles::node::CaptureSettings;
 use runcast_actors::roles::owner::{Replication, Service};
+use runcast_actors::roles::presence::Presence;
 use runcast_actors::roles::queue_watch::QueueWatch;
 use runcast_actors::roles::reaper::{Reaper, Retention};
 use runcast_actors::roles::run_manager::RunManager;
@@ -142,6 +146,20 @@ pub async fn run(
         .await?
         .context("the database cannot be used")?;
     let store = Arc::new(store);
+    tokio::pin!(shutdown);
+    let me = Instance {
+        id: instance.clone(),
+        name: settings.server.name.clone(),
+        role: settings.server.role.as_str().to_owned(),
+        url: own_url(&listener, &settings)?,
+        has_replica: settings.redis.url.is_some(),
+    };
+    let lease = Duration::from_secs(settings.lease.ttl_secs);
+    let presence = Arc::new(Presence::new(me, store.clone(), lease));
+    tokio::select! {
+        entered = presence.enter() => entered?,
+        () = &mut shutdown => return Ok(()),
+    }
     let recordings: Arc<dyn RecordingStore> = store.clone();
     let store: Arc<dyn RunStore> = store;
     let objects = objects(&settings, clients, recordings.as_ref()).await?;
@@ -186,7 +204,7 @@ pub async fn run(
         slots: Arc::new(Semaphore::new(settings.runners.local.max_parallel as usize)),
         capture: capture_settings(&settings)?,
         max_bytes_per_run: settings.log.max_bytes_per_run,
-        lease: Duration::from_secs(settings.lease.ttl_secs),
+        lease,
         archivers: archivers.clone(),
         archiving: ArchiveSettings {
             segment_bytes: settings.archive.segment_bytes,
@@ -212,20 +230,31 @@ pub async fn run(
         factory: move |_| RunManager::new(managed.clone(), max_runs, count.clone()),
     };
     let manager = core.spawn_actor(&arbiters.pick(0), spec).ready().await?;
+    let policy = RestartPolicy::OnFault(Backoff::default());
+    let arbiter = arbiters.pick(1);
+    let present = presence.clone();
+    core.spawn_follower("Presence", policy, &arbiter, move |_| present.clone().keep());
+    // One that serves clients alone holds the queued runs that it was asked to end.
+    let keeper = Arc::new(LeaseKeeper {
+        instance: instance.clone(),
+        store: store.clone(),
+        manager: manager.clone(),
+        lease: service.lease,
+    });
+    core.spawn_follower("LeaseKeeper", policy, &arbiter, move |_| keeper.clone().keep());
     if takes_runs {
         // What this instance owned before it was stopped or killed is brought to its end first.
         let mut own = store.leases().await?;
         own.retain(|lease| lease.owner.as_ref() == Some(&instance));
         manager.send(TakeOver(own)).await?;
-        let keeper = Arc::new(LeaseKeeper {
+        let leases = Arc::new(LeaseWatch {
             instance: instance.clone(),
             store: store.clone(),
             manager: manager.clone(),
             lease: service.lease,
+            can_write: presence.can_write(),
         });
-        let policy = RestartPolicy::OnFault(Backoff::default());
-        let arbiter = arbiters.pick(1);
-        core.spawn_follower("LeaseKeeper", policy, &arbiter, move |_| keeper.clone().keep());
+        core.spawn_follower("LeaseWatch", policy, &arbiter, move |_| leases.clone().watch());
         if let Some(replica) = replica.clone() {
             let watch = Arc::new(QueueWatch { replica, manager: manager.clone() });
             core.spawn_follower("QueueWatch", policy, &arbiter, move |_| watch.clone().watch());
@@ -238,7 +267,6 @@ pub async fn run(
         history: history.clone(),
         retention,
     });
-    let policy = RestartPolicy::OnFault(Backoff::default());
     core.spawn_follower("Reaper", policy, &archivers.pick(0), move |_| reaper.clone().look());
 
     let window_bytes = bytes(settings.sse.window_bytes)?;
@@ -264,6 +292,7 @@ pub async fn run(
         store: store.clone(),
         log: log.clone(),
         replica,
+        lacks_replica: presence.lacks_replica(),
         history,
         seeker,
         control,
@@ -283,7 +312,7 @@ pub async fn run(
     tracing::info!(%address, data_dir = %settings.server.data_dir.display(), "runcast serves");
 
     let failed = tokio::select! {
-        () = shutdown => None,
+        () = &mut shutdown => None,
         status = root.dead() => Some(status),
     };
     drain(Drained {
@@ -300,6 +329,7 @@ pub async fn run(
     .await;
     let _ = serving.await;
     core.stop().await;
+    presence.leave().await;
     root.kill(ExitStatus::Stopped);
     drop(data_dir);
     match failed {
@@ -333,6 +363,15 @@ fn http_server(
         _ => server.listen(listener)?,
     };
     Ok(server.run())
+}
+
+/// Where clients reach this instance.
+fn own_url(listener: &TcpListener, settings: &Settings) -> anyhow::Result<String> {
+    if let Some(url) = &settings.server.public_url {
+        return Ok(url.clone());
+    }
+    let scheme = if settings.server.tls_cert.is_some() { "https" } else { "http" };
+    Ok(format!("{scheme}://{}", listener.local_addr()?))
 }
 
 fn store_settings(settings: &Settings) -> SqlStoreSettings {

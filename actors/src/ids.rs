@@ -200,6 +200,14 @@ impl Seq {
     pub fn next(self) -> Self {
         Self(self.0 + 1)
     }
+
+    /// True if it may stand right after `before` in a log: the next of its epoch, or the first of a later one.
+    pub fn follows(self, before: Self) -> bool {
+        if self.epoch() == before.epoch() {
+            return self == before.next();
+        }
+        self.epoch() > before.epoch() && self.number() == 1
+    }
 }
 
 impl fmt::Display for Seq {

@@ -11,14 +11,14 @@ use tokio::time::Instant;
 use crate::entry::TerminalSize;
 use crate::fail_point::fail_point;
 use crate::ids::{NodeRef, RunKey};
-use crate::messages::run_commands::{AddMarker, ResizeTerminal, RunAnnotated};
+use crate::messages::run_commands::{AddMarker, ResizeTerminal};
 use crate::messages::run_control::{ControlError, RunControl};
 use crate::ports::{
     Annotation, CancelRequest, ObjectKey, OwnerCommand, Purged, Replica, StoredRun,
 };
 use crate::roles::owner::Service;
 use crate::roles::run::Run;
-use crate::roles::run_manager::{CancelRun, GetRun, IsHeld, RunManager, RunSubmitted};
+use crate::roles::run_manager::{AnnotateRun, CancelRun, GetRun, IsHeld, RunManager, RunSubmitted};
 use crate::run_view::{NodeStatus, NodeView, RunStatus, RunView, TerminalMode};
 
 /// How long the purge of a run that has ended waits until its recordings are final.
@@ -197,12 +197,11 @@ impl RunControl for InstanceRunControl {
     fn run_annotated(&self, run: &RunKey, annotation: Annotation) {
         self.service.history.live().annotate(run, &annotation);
         let (manager, run) = (self.manager.clone(), run.clone());
-        let is_here = self.service.history.live().contains(&run);
-        let elsewhere = self.replica().filter(|_| !is_here).cloned();
+        let replica = self.replica().cloned();
         tokio::spawn(async move {
-            if let Ok(Some(address)) = manager.send(GetRun(run.clone())).await {
-                let _ = address.try_send(RunAnnotated(annotation));
-            } else if let Some(replica) = elsewhere {
+            let told = AnnotateRun(run.clone(), annotation.clone());
+            let is_here = manager.send(told).await.unwrap_or(false);
+            if let Some(replica) = replica.filter(|_| !is_here) {
                 // Its viewers see the rows at their next visit, if this does not reach its owner.
                 let _ = replica.send(&run, OwnerCommand::Annotated(annotation)).await;
             }

@@ -103,7 +103,11 @@ impl Survey {
         let mut cursor = kept;
         loop {
             let page = log.read(&claim.run, cursor, READ_BYTES).await?;
-            let Some(last) = page.entries.last() else { break };
+            let Some(last) = page.entries.last() else {
+                // Entries that were there and that nobody can read any more.
+                survey.last = survey.last.max(page.tail);
+                break;
+            };
             cursor = last.seq;
             for entry in &page.entries {
                 survey.bytes += entry.memory_cost() as u64;

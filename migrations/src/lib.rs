@@ -10,6 +10,7 @@ mod m0004_workflow_traces;
 mod m0005_recordings;
 mod m0006_archive_segments;
 mod m0007_expired_recordings;
+mod m0008_instances;
 
 pub use sea_orm_migration::MigratorTrait;
 pub use sea_orm_migration::migrator::{Migration, MigrationStatus};
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_recordings::Migration),
             Box::new(m0006_archive_segments::Migration),
             Box::new(m0007_expired_recordings::Migration),
+            Box::new(m0008_instances::Migration),
         ]
     }
 }

@@ -220,6 +220,11 @@ impl RunLog for FjallLog {
         self.ask(run, |reply| Command::Fence { epoch, reply }).await
     }
 
+    async fn epoch(&self, run: &RunKey) -> Result<Option<Epoch>, LogError> {
+        let run = run.clone();
+        self.look(move |store| store.epoch(&run)).await
+    }
+
     async fn append(
         &self,
         run: &RunKey,

@@ -11,7 +11,7 @@ use runcast_actors::messages::run_control::RunControl;
 use runcast_actors::ports::{Replica, RunLog, RunStore, StoredRun};
 use runcast_actors::run_view::TerminalView;
 use runcast_actors::seek::Seeker;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::http::access::{Access, Caller};
 use crate::http::error::{ApiError, ErrorCode};
@@ -29,6 +29,8 @@ pub struct ApiParts {
     pub log: Arc<dyn RunLog>,
     /// The replica, for its health; none if there are no other instances.
     pub replica: Option<Arc<dyn Replica>>,
+    /// True while there are other instances and no replica.
+    pub lacks_replica: watch::Receiver<bool>,
     /// Runs as they are now.
     pub history: History,
     /// Any moment of their streams.

@@ -282,6 +282,15 @@ impl RunStore for FakeStore {
         unreachable!("no route claims runs")
     }
 
+    async fn claim_cancelled(
+        &self,
+        _: &InstanceId,
+        _: Duration,
+        _: u32,
+    ) -> Result<Vec<Claim>, StoreError> {
+        unreachable!("no route claims runs")
+    }
+
     async fn renew(
         &self,
         _: &InstanceId,
@@ -437,6 +446,10 @@ impl RunLog for FakeLog {
         unreachable!("no route writes")
     }
 
+    async fn epoch(&self, _: &RunKey) -> Result<Option<Epoch>, LogError> {
+        unreachable!("no route writes")
+    }
+
     async fn append(&self, _: &RunKey, _: Epoch, _: Vec<Arc<Entry>>) -> Result<(), LogError> {
         unreachable!("no route writes")
     }
@@ -566,6 +579,7 @@ pub(crate) fn fixture_with(page: WebPage, mode: AccessMode, log: LogHealth) -> F
         default_terminal: TERMINAL,
         max_downloads: MAX_DOWNLOADS,
         replica: None,
+        lacks_replica: tokio::sync::watch::channel(false).1,
         instance: "instance-1".parse().expect("valid"),
         draining: draining.clone(),
         log_moved_aside: None,

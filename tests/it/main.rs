@@ -22,6 +22,7 @@ mod formats;
 mod instances;
 mod objects_s3;
 mod outages_remote;
+mod second_instance;
 mod seek;
 mod service_life;
 mod slow_viewer;

@@ -14,7 +14,7 @@ use runcast_actors::ports::{
 };
 use runcast_actors::run_view::RunStatus;
 use runcast_actors::testing::store_conformance::{run_key, submission};
-use runcast_actors::testing::{recordings_conformance, store_conformance};
+use runcast_actors::testing::{instances_conformance, recordings_conformance, store_conformance};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, QueryResult, Statement};
 
 use crate::support::deadline::wait_for;
@@ -57,6 +57,11 @@ async fn it_keeps_the_contract_of_the_port() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_keeps_the_contract_of_recordings() {
     recordings_conformance::check(|_| async { Arc::new(fresh().await) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_keeps_the_contract_of_instances() {
+    instances_conformance::check(Arc::new(fresh().await)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -170,6 +175,30 @@ async fn a_foreign_lock_stops_what_needs_it_in_time_and_nothing_else() {
     })
     .await;
     assert_eq!(taken.expect("it is as it was seen").epoch, Epoch(1), "none of the six was done");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_takes_no_writes_for_a_while_is_away_and_no_connection_stays_with_it() {
+    let url = Postgres::shared().await.database().await;
+    let store = connected(settings(url.clone())).await;
+    store.submit(submission("before", "x")).await.expect("submitted");
+    let other = other(&url).await;
+    // As on a standby: it answers, and writes nothing, to whoever connects from now on.
+    let name = url.rsplit('/').next().expect("a name");
+    let read_only = |is| format!("ALTER DATABASE {name} SET default_transaction_read_only = {is}");
+    other.execute_unprepared(&read_only("on")).await.expect("set");
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    other.execute_unprepared(cut).await.expect("cut");
+    wait_for("it is asked by new connections alone", BACK_LIMIT, async || {
+        let refused = store.submit(submission("during", "x")).await;
+        let Err(StoreError::Unavailable(reason)) = refused else { panic!("{refused:?}") };
+        reason.contains("read-only").then_some(())
+    })
+    .await;
+    store.find(&run_key("before")).await.expect("it can be read");
+    other.execute_unprepared(&read_only("off")).await.expect("set");
+    store.submit(submission("after", "x")).await.expect("no connection of before is left");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -365,6 +394,7 @@ async fn what_is_asked_all_the_time_reads_no_table_as_a_whole() {
     assert_eq!(asks!("list by workflow", |store| store.list(&of_workflow)).runs.len(), 20);
     assert_eq!(asks!("list by label", |store| store.list(&of_label)).runs.len(), 20);
     assert_eq!(asks!("claim", |store| store.claim(&me, LEASE, 5)).len(), 5);
+    assert!(asks!("claim cancelled", |store| store.claim_cancelled(&me, LEASE, 5)).is_empty());
     assert_eq!(asks!("leases", |store| store.leases()).len(), 35);
     assert_eq!(asks!("renew", |store| store.renew(&me, LEASE, &held)), []);
     assert_eq!(asks!("cancel requests", |store| store.cancel_requests(&me)), []);

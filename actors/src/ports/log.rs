@@ -27,6 +27,9 @@ pub trait RunLog: RunReader {
     /// From now on `epoch` is the only writer; a lower one than the log has seen is `Fenced`.
     async fn fence(&self, run: &RunKey, epoch: Epoch) -> Result<Tail, LogError>;
 
+    /// The epoch of the last writer, the one that fenced last; none if the log does not know the run.
+    async fn epoch(&self, run: &RunKey) -> Result<Option<Epoch>, LogError>;
+
     /// Appends entries that carry their seq, in order; entries the log has are skipped.
     /// When it returns `Ok`, they survive the death of the process.
     async fn append(

@@ -1,6 +1,7 @@
 //! What the actors need of the outside, as traits. Adapters implement them; tests have their own.
 
 mod archive;
+mod instances;
 mod log;
 mod replica;
 mod runner;
@@ -10,6 +11,7 @@ pub use archive::{
     ArchiveBatch, EncoderStates, IncompleteReason, ObjectError, ObjectKey, ObjectStore,
     ObjectWriter, Recording, RecordingState, RecordingStore, Segment, StoredObject,
 };
+pub use instances::{Instance, InstanceStore, SeenInstance};
 pub use log::{LogError, LogHealth, Page, RunLog, RunReader, Tail, Wake};
 pub use replica::{
     CommandFeed, OwnerCommand, Replica, ReplicaBatch, ReplicaHealth, ReplicaScreens,

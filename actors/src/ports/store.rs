@@ -41,6 +41,14 @@ pub trait RunStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Claim>, StoreError>;
 
+    /// As [`RunStore::claim`], but only queued runs that somebody wants to end: they need no room to run.
+    async fn claim_cancelled(
+        &self,
+        owner: &InstanceId,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Claim>, StoreError>;
+
     /// Extends the leases of `owner` on these runs and tells which of them it does not hold any more.
     async fn renew(
         &self,
@@ -53,8 +61,9 @@ pub trait RunStore: Send + Sync {
     /// a recording of it was live.
     async fn leases(&self) -> Result<Vec<Lease>, StoreError>;
 
-    /// Raises the epoch of a run by one for `owner`, if its lease still is as it was seen. `Unavailable` also if
-    /// somebody writes to the run for longer than a moment: then its owner may live.
+    /// Raises the epoch of a run by one for `owner`, if its lease still is as it was seen. The same again by the
+    /// same owner gives the same claim, for one whose answer was lost. `Unavailable` also if somebody writes to
+    /// the run for longer than a moment: then its owner may live.
     async fn take_over(
         &self,
         run: &RunKey,
@@ -221,19 +230,24 @@ pub struct Lease {
     pub lease_until: i64,
 }
 
-/// How a lease was when somebody decided to take its run over.
+/// What somebody who takes a run over has seen of its lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
-    /// Under which epoch.
+    /// Under which epoch it was held.
     pub epoch: Epoch,
-    /// As in [`Lease::lease_until`]: an owner that has renewed it since lives. None if that does not matter,
-    /// because the lease is one's own.
+    /// Until when it was promised, if it must not have been renewed since.
     pub lease_until: Option<i64>,
 }
 
 impl From<Epoch> for Seen {
     fn from(epoch: Epoch) -> Self {
         Self { epoch, lease_until: None }
+    }
+}
+
+impl From<&Lease> for Seen {
+    fn from(lease: &Lease) -> Self {
+        Self { epoch: lease.epoch, lease_until: Some(lease.lease_until) }
     }
 }
 
@@ -264,6 +278,14 @@ pub struct Annotation {
     pub metadata: Option<Map<String, Value>>,
     /// Replaces the links.
     pub links: Option<Vec<Link>>,
+}
+
+impl Annotation {
+    /// Takes what a later one replaces.
+    pub fn replace_with(&mut self, later: Self) {
+        self.metadata = later.metadata.or(self.metadata.take());
+        self.links = later.links.or(self.links.take());
+    }
 }
 
 /// What became of a purge.

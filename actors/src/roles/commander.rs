@@ -16,6 +16,7 @@ use crate::live_runs::LiveRuns;
 use crate::messages::run_commands::{AddMarker, EndRun, ResizeTerminal, RunAnnotated};
 use crate::ports::{OwnerCommand, Replica};
 use crate::roles::node::EndReason;
+use crate::roles::owner::RunActor;
 use crate::roles::run::Run;
 
 /// Hands on what other instances ask of one run.
@@ -26,8 +27,8 @@ pub struct Commander {
     pub replica: Arc<dyn Replica>,
     /// Where metadata and links are shown.
     pub live: LiveRuns,
-    /// The actor of the run, once and as long as it is there.
-    pub actor: watch::Receiver<Option<Addr<Run>>>,
+    /// The actor of the run.
+    pub actor: watch::Receiver<RunActor>,
 }
 
 impl Commander {
@@ -41,9 +42,12 @@ impl Commander {
                 self.live.annotate(&self.run, annotation);
             }
             // Between its claim and its first entry a run has no actor yet.
-            let found = actor.wait_for(Option::is_some).await.map(|address| address.clone());
-            let Ok(Some(address)) = found else { return ExitStatus::Finished };
-            hand_on(&address, command);
+            let found = actor.wait_for(RunActor::is_settled).await.map(|found| found.address());
+            let Ok(address) = found else { return ExitStatus::Finished };
+            // A run that is ending obeys nobody; its metadata are shown all the same.
+            if let Some(address) = address {
+                hand_on(&address, command);
+            }
         }
     }
 }

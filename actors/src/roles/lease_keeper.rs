@@ -1,24 +1,20 @@
-//! Owns: what this instance has seen of the leases of others.
-//! Takes: nothing; it looks every third of a lease.
-//! Sends: renewals to the database; `LeasesLost` and `TakeOver` to the manager.
+//! Owns: nothing; it keeps what the manager holds.
+//! Takes: nothing; it renews every third of a lease, whatever else the database is asked.
+//! Sends: renewals to the database; `LeasesLost` to the manager.
 //! Queue: none.
 //! Stops: with the service.
-//! Restart: yes; what it has seen of others' leases begins anew, so nobody is declared dead too early.
+//! Restart: yes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Addr, Message};
-use tokio::time::Instant;
+use tokio::time::MissedTickBehavior;
 
 use crate::ids::{Epoch, InstanceId, RunKey};
 use crate::kernel::ExitStatus;
-use crate::ports::{Lease, RunStore};
+use crate::ports::{RunStore, StoreError};
 use crate::roles::run_manager::RunManager;
-
-/// How soon the database is asked again when it has not answered.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// Which runs the manager holds, and under which epoch.
 #[derive(Debug, Message)]
@@ -30,23 +26,13 @@ pub struct GetHeldRuns;
 #[rtype(result = "()")]
 pub struct LeasesLost(pub Vec<(RunKey, Epoch)>);
 
-/// Nobody holds these runs any more.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct TakeOver(pub Vec<Lease>);
-
-/// Somebody asked another instance, or the database, to end these runs.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct CancelRequested(pub Vec<RunKey>);
-
-/// Renews our leases and watches those of others.
+/// Renews our leases.
 pub struct LeaseKeeper {
     /// Who we are.
     pub instance: InstanceId,
     /// Where the leases are.
     pub store: Arc<dyn RunStore>,
-    /// Whom to tell.
+    /// Who holds them, and is told of those that are lost.
     pub manager: Addr<RunManager>,
     /// How long a lease holds.
     pub lease: Duration,
@@ -55,124 +41,33 @@ pub struct LeaseKeeper {
 impl LeaseKeeper {
     /// One incarnation.
     pub async fn keep(self: Arc<Self>) -> ExitStatus {
-        let mut watched = Watched::default();
-        let mut wait = self.lease / 3;
+        let mut ticks = tokio::time::interval(self.lease / 3);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::time::sleep(std::mem::replace(&mut wait, self.lease / 3)).await;
+            ticks.tick().await;
             let Ok(held) = self.manager.send(GetHeldRuns).await else {
                 return ExitStatus::DownstreamClosed;
             };
-            if let Err(error) = self.look(&held, &mut watched).await {
-                // An outage of the database declares nobody dead: all observations start again.
-                watched = Watched::default();
-                wait = wait.min(RETRY);
-                tracing::warn!(%error, "leases were not renewed");
+            if held.is_empty() {
+                continue;
+            }
+            match self.renew(&held).await {
+                Ok(lost) if lost.is_empty() => {}
+                // A manager that is busy is told at the next renewal.
+                Ok(lost) => drop(self.manager.try_send(LeasesLost(lost))),
+                Err(error) => tracing::warn!(%error, "leases were not renewed"),
             }
         }
     }
 
-    fn holds(&self, held: &[(RunKey, Epoch)], lease: &Lease) -> bool {
-        let is_ours = lease.owner.as_ref() == Some(&self.instance);
-        is_ours && held.iter().any(|(run, epoch)| *run == lease.run && *epoch == lease.epoch)
-    }
-
-    async fn look(
-        &self,
-        held: &[(RunKey, Epoch)],
-        watched: &mut Watched,
-    ) -> Result<(), crate::ports::StoreError> {
-        if !held.is_empty() {
-            let lost = self.store.renew(&self.instance, self.lease, held).await?;
-            let lost: Vec<(RunKey, Epoch)> =
-                held.iter().filter(|(run, _)| lost.contains(run)).cloned().collect();
-            if !lost.is_empty() {
-                self.manager.try_send(LeasesLost(lost)).unwrap_or_else(|_| log_full());
-            }
-            let cancelled = self.store.cancel_requests(&self.instance).await?;
-            if !cancelled.is_empty() {
-                self.manager.try_send(CancelRequested(cancelled)).unwrap_or_else(|_| log_full());
-            }
-        }
-        let leases = self.store.leases().await?;
-        // Our own count too if the manager does not have them: a claim whose answer was lost.
-        let others: Vec<Lease> =
-            leases.into_iter().filter(|lease| !self.holds(held, lease)).collect();
-        let dead = watched.update(others, self.lease, Instant::now());
-        if !dead.is_empty() {
-            self.manager.try_send(TakeOver(dead)).unwrap_or_else(|_| log_full());
-        }
-        Ok(())
-    }
-}
-
-fn log_full() {
-    tracing::warn!("the manager is busy; it is told again at the next look");
-}
-
-/// Leases of others, with when they were first seen as they are, on our own clock.
-#[derive(Default)]
-struct Watched(HashMap<RunKey, (Lease, Instant)>);
-
-impl Watched {
-    /// Learns today's leases and returns those that nobody holds: given back, or unchanged for a whole `ttl`
-    /// since they were seen first or returned.
-    fn update(&mut self, leases: Vec<Lease>, ttl: Duration, now: Instant) -> Vec<Lease> {
-        let mut seen = HashMap::with_capacity(leases.len());
-        let mut dead = Vec::new();
-        for lease in leases {
-            let mut since = match self.0.get(&lease.run) {
-                Some((known, since)) if *known == lease => *since,
-                _ => now,
-            };
-            if lease.owner.is_none() || now.duration_since(since) >= ttl {
-                dead.push(lease.clone());
-                since = now;
-            }
-            seen.insert(lease.run.clone(), (lease, since));
-        }
-        self.0 = seen;
-        dead
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lease(owner: Option<&str>, until: i64) -> Lease {
-        Lease {
-            run: RunKey {
-                tenant: "default".parse().expect("a tenant"),
-                run: "r".parse().expect("an id"),
-            },
-            owner: owner.map(|owner| owner.parse().expect("a name")),
-            epoch: Epoch(0),
-            lease_until: until,
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_a_lease_that_stood_still_for_its_whole_time_is_dead() {
-        let ttl = Duration::from_secs(15);
-        let mut watched = Watched::default();
-        let step = Duration::from_secs(5);
-        for until in 0..10 {
-            let dead = watched.update(vec![lease(Some("other"), until)], ttl, Instant::now());
-            assert!(dead.is_empty(), "it is renewed, whatever its clock says");
-            tokio::time::advance(step).await;
-        }
-        for _ in 0..2 {
-            assert!(watched.update(vec![lease(Some("other"), 9)], ttl, Instant::now()).is_empty());
-            tokio::time::advance(step).await;
-        }
-        let dead = watched.update(vec![lease(Some("other"), 9)], ttl, Instant::now());
-        assert_eq!(dead.len(), 1);
-        let again = watched.update(vec![lease(Some("other"), 9)], ttl, Instant::now() + step);
-        assert!(again.is_empty(), "who could not take it over has to watch it anew");
-        assert_eq!(
-            watched.update(vec![lease(None, 10)], ttl, Instant::now()).len(),
-            1,
-            "given back"
-        );
+    /// Gives those that are not ours any more. One that hangs is given up while there is time for another.
+    async fn renew(&self, held: &[(RunKey, Epoch)]) -> Result<Vec<(RunKey, Epoch)>, StoreError> {
+        let limit = self.lease / 3;
+        let renewing = self.store.renew(&self.instance, self.lease, held);
+        let lost = tokio::time::timeout(limit, renewing).await.unwrap_or_else(|_| {
+            let limit_ms = limit.as_millis();
+            Err(StoreError::Unavailable(format!("no answer within {limit_ms} ms")))
+        })?;
+        Ok(held.iter().filter(|(run, _)| lost.contains(run)).cloned().collect())
     }
 }

@@ -5,9 +5,11 @@ pub mod archivist;
 pub mod broker;
 pub mod commander;
 pub mod lease_keeper;
+pub mod lease_watch;
 pub mod log_writer;
 pub mod node;
 pub mod owner;
+pub mod presence;
 pub mod queue_watch;
 pub mod reaper;
 pub mod recorder;
@@ -17,7 +19,6 @@ pub mod run;
 pub mod run_manager;
 mod screen;
 pub mod screens;
-mod takeovers;
 pub mod trimmer;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! Stops: when the run's end is recorded and its recordings are final, or when another owner has fenced it.
 //! Restart: never; a fault ends the group, which kills the processes, and the manager takes the run over anew.
 
+mod beginning;
 mod replication;
 
 use std::sync::Arc;
@@ -15,18 +16,17 @@ use std::time::Duration;
 use actix::Addr;
 use tokio::sync::{Semaphore, watch};
 
-use crate::bring_over::bring_over;
 use crate::fail_point::fail_point;
 use crate::flow::capture_gate::{CaptureGate, GateLimits};
 use crate::flow::inbox::Inbox;
 use crate::flow::permits::CaptureBudget;
 use crate::history::History;
-use crate::ids::{Epoch, InstanceId, RunKey, Seq, hash_of};
+use crate::ids::{InstanceId, RunKey, Seq, hash_of};
 use crate::kernel::{
     ArbiterHandle, ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers,
     RestartPolicy, Supervisor,
 };
-use crate::ports::{Claim, LogError, LogHealth, RunLog, RunStore, Runner, StoreError};
+use crate::ports::{Claim, LogHealth, RunLog, RunStore, Runner, StoreError};
 use crate::roles::archivist::{ArchiveSettings, ArchivedThrough, Archivist};
 use crate::roles::log_writer::Journal;
 use crate::roles::node::{CaptureSettings, EndReason, NodeContext};
@@ -92,10 +92,36 @@ impl Service {
 pub struct OwnedRun {
     /// The group; dropping it ends the run's actors and processes.
     pub group: Arc<Supervisor>,
-    /// The actor of the run, once and as long as it is there.
-    pub run: watch::Receiver<Option<Addr<Run>>>,
+    /// The actor of the run.
+    pub run: watch::Receiver<RunActor>,
     /// The run has ended; only rows and archive have not followed yet.
     pub has_ended: Arc<AtomicBool>,
+}
+
+/// Where the actor of an owned run is.
+#[derive(Debug, Clone)]
+pub enum RunActor {
+    /// It comes: the run is claimed, and its log and its first entry are prepared.
+    Awaited,
+    /// It is there.
+    Here(Addr<Run>),
+    /// The run has ended, or is brought to its end by its new owner.
+    Gone,
+}
+
+impl RunActor {
+    /// The actor, if it is there.
+    pub fn address(&self) -> Option<Addr<Run>> {
+        match self {
+            Self::Here(address) => Some(address.clone()),
+            Self::Awaited | Self::Gone => None,
+        }
+    }
+
+    /// False as long as it may come.
+    pub fn is_settled(&self) -> bool {
+        !matches!(self, Self::Awaited)
+    }
 }
 
 /// How a run came to its new owner.
@@ -111,7 +137,7 @@ pub struct Succession {
 pub fn own(service: &Arc<Service>, claim: Claim, succession: Succession) -> OwnedRun {
     let group =
         Arc::new(Supervisor::new(claim.run.to_string(), &service.root, service.observers.clone()));
-    let (published, run) = watch::channel(None);
+    let (published, run) = watch::channel(RunActor::Awaited);
     let has_ended = Arc::new(AtomicBool::new(false));
     let owner = Arc::new(Owner {
         service: service.clone(),
@@ -131,7 +157,7 @@ struct Owner {
     claim: Claim,
     succession: Succession,
     group: std::sync::Weak<Supervisor>,
-    published: watch::Sender<Option<Addr<Run>>>,
+    published: watch::Sender<RunActor>,
     has_ended: Arc<AtomicBool>,
 }
 
@@ -179,6 +205,10 @@ impl Owner {
         stored.view.last_seq = last_known;
         let live = history.live().begin(run.clone(), stored);
         let followers = self.spawn_followers(&gate)?;
+        let is_fresh = survey.has_not_begun();
+        if !is_fresh {
+            self.published.send_replace(RunActor::Gone);
+        }
 
         if survey.has_ended() {
             self.has_ended.store(true, Ordering::Relaxed);
@@ -188,7 +218,6 @@ impl Owner {
         for identity in &survey.processes {
             self.service.runner.kill_leftovers(*identity).await;
         }
-        let is_fresh = survey.has_not_begun();
         if is_fresh && self.claim.epoch.0 > 0 {
             inbox.push(taken_over(&survey));
         }
@@ -215,29 +244,6 @@ impl Owner {
         self.has_ended.store(true, Ordering::Relaxed);
         followers.wait(last).await;
         self.release(last, &followers).await
-    }
-
-    /// Fences the log and makes it hold what is not recorded.
-    async fn begin_log(&self) -> Result<(), ExitStatus> {
-        let Service { log, instance, replication, .. } = self.service.as_ref();
-        let previous = self.succession.previous.as_ref();
-        loop {
-            let begun = match replication {
-                // Nobody had a run of the first epoch before, so a replica that is away keeps none waiting.
-                Some(Replication { replica, .. }) if self.claim.epoch > Epoch(0) => {
-                    bring_over(&self.claim, previous, instance, &**log, &**replica).await
-                }
-                _ => log.fence(&self.claim.run, self.claim.epoch).await.map(|_| ()),
-            };
-            match begun {
-                Ok(()) => return Ok(()),
-                Err(error @ LogError::Unavailable(_)) => {
-                    tracing::warn!(run = %self.claim.run, %error, "the run waits for its log");
-                    tokio::time::sleep(RETRY).await;
-                }
-                Err(error) => return Err(ExitStatus::failed(error)),
-            }
-        }
     }
 
     /// Runs the graph until the run's last entry stands in the inbox.
@@ -273,14 +279,14 @@ impl Owner {
         let spec = ChildSpec { name: "Run", policy: RestartPolicy::Never, factory };
         let handle = group.spawn_actor(&arbiter, spec);
         if let Ok(address) = handle.ready().await {
-            self.published.send_replace(Some(address));
+            self.published.send_replace(RunActor::Here(address));
         }
         self.service.screens.follow(&self.claim.run);
         drop(group);
         journal.flushed().await;
         begun.send_replace(true);
         let finished = has_ended.wait_for(|ended| *ended).await.is_ok();
-        self.published.send_replace(None);
+        self.published.send_replace(RunActor::Gone);
         if finished {
             Ok(())
         } else {

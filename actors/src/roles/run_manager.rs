@@ -5,6 +5,9 @@
 //! Stops: with the service, after the drain.
 //! Restart: never; without it nobody owns the runs, so the service stops.
 
+mod held;
+mod takeovers;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,14 +19,17 @@ use tokio::time::Instant;
 
 use crate::ids::{Epoch, RunKey};
 use crate::kernel::ExitStatus;
-use crate::messages::run_commands::EndRun;
-use crate::ports::{Claim, Lease, Seen, StoreError};
-use crate::roles::lease_keeper::{CancelRequested, GetHeldRuns, LeasesLost, TakeOver};
+use crate::messages::run_commands::{EndRun, RunAnnotated};
+use crate::ports::{Annotation, Claim, Lease, Seen, StoreError};
+use crate::roles::lease_keeper::{GetHeldRuns, LeasesLost};
+use crate::roles::lease_watch::{CancelRequested, TakeOver};
 use crate::roles::node::EndReason;
-use crate::roles::owner::{OwnedRun, Service, Succession, own};
+use crate::roles::owner::{Service, Succession, own};
 use crate::roles::run::Run;
-use crate::roles::takeovers::Takeovers;
 use crate::run_view::FailureKind;
+
+use self::held::Held;
+use self::takeovers::{Decision, Takeovers};
 
 /// How often queued runs are looked for when nobody tells.
 const POLL: Duration = Duration::from_secs(1);
@@ -35,11 +41,11 @@ pub struct RunManager {
     service: Arc<Service>,
     max_runs: usize,
     runs: HashMap<RunKey, Held>,
+    takeovers: Takeovers,
     looking: Looking,
-    /// A cancelled run waits to be claimed.
+    /// A cancelled run may wait to be claimed.
     cancel_queued: bool,
     draining: bool,
-    takeovers: Takeovers,
     count: watch::Sender<usize>,
 }
 
@@ -52,11 +58,6 @@ enum Looking {
     YesAndAgain,
 }
 
-struct Held {
-    epoch: Epoch,
-    owned: OwnedRun,
-}
-
 impl RunManager {
     /// A manager that runs at most `max_runs` runs at once; `count` tells how many it has.
     pub fn new(service: Arc<Service>, max_runs: usize, count: watch::Sender<usize>) -> Self {
@@ -64,10 +65,10 @@ impl RunManager {
             service,
             max_runs,
             runs: HashMap::new(),
+            takeovers: Takeovers::default(),
             looking: Looking::No,
             cancel_queued: false,
             draining: false,
-            takeovers: Takeovers::default(),
             count,
         }
     }
@@ -77,27 +78,35 @@ impl RunManager {
         let is_running = |held: &&Held| !held.owned.has_ended.load(Ordering::Relaxed);
         let running = self.runs.values().filter(is_running).count();
         let free = self.max_runs.saturating_sub(running).min(CLAIMS_AT_ONCE);
-        // A queued run that is to end needs no room.
-        let room = free.max(usize::from(std::mem::take(&mut self.cancel_queued)));
-        if self.draining || room == 0 {
+        // A queued run that is to end needs no room; one that is to run does.
+        let only_cancelled = free == 0;
+        if self.draining || (only_cancelled && !self.cancel_queued) {
             return;
         }
         if self.looking != Looking::No {
             self.looking = Looking::YesAndAgain;
-            self.cancel_queued = room > free;
             return;
         }
         self.looking = Looking::Yes;
+        self.cancel_queued = false;
+        let room = if only_cancelled { CLAIMS_AT_ONCE } else { free };
         let service = self.service.clone();
         let limit = u32::try_from(room).unwrap_or(1);
-        let claiming =
-            async move { service.store.claim(&service.instance, service.lease, limit).await };
+        let claiming = async move {
+            let Service { store, instance, lease, .. } = service.as_ref();
+            if only_cancelled {
+                store.claim_cancelled(instance, *lease, limit).await
+            } else {
+                store.claim(instance, *lease, limit).await
+            }
+        };
         ctx.spawn(claiming.into_actor(self).map(move |claims, manager, ctx| {
             let look_again =
                 std::mem::replace(&mut manager.looking, Looking::No) == Looking::YesAndAgain;
             match claims {
                 Ok(claims) => {
                     let full = claims.len() >= room;
+                    manager.cancel_queued |= full && only_cancelled;
                     for claim in claims {
                         manager.own(
                             claim,
@@ -109,7 +118,11 @@ impl RunManager {
                         manager.look(ctx);
                     }
                 }
-                Err(error) => tracing::warn!(%error, "no runs were claimed"),
+                Err(error) => {
+                    // It is looked for again at the next poll.
+                    manager.cancel_queued |= only_cancelled;
+                    tracing::warn!(%error, "no runs were claimed");
+                }
             }
         }));
     }
@@ -119,7 +132,7 @@ impl RunManager {
         tracing::info!(%run, %epoch, previous = ?succession.previous, "run claimed");
         let owned = own(&self.service, claim, succession);
         let group = owned.group.clone();
-        self.runs.insert(run.clone(), Held { epoch, owned });
+        self.runs.insert(run.clone(), Held { epoch, owned, annotation: None });
         self.count.send_replace(self.runs.len());
         let ended = async move { group.ended().await };
         ctx.spawn(ended.into_actor(self).map(move |status, manager, ctx| {
@@ -150,38 +163,48 @@ impl RunManager {
         succession: Succession,
         ctx: &mut Context<Self>,
     ) {
-        let service = self.service.clone();
-        let wait = match succession.cause {
-            // What broke it may break it again at once.
-            FailureKind::Internal => self.takeovers.wait(&run, Instant::now()).max(POLL),
-            _ => Duration::ZERO,
+        let wait = match self.takeovers.begin(&run, Instant::now()) {
+            Decision::After(wait) => wait,
+            Decision::UnderWay => return,
+            Decision::LeftAlone(is_new) => {
+                if is_new {
+                    tracing::error!(%run, "the run was taken over too often and is left as it is");
+                }
+                return;
+            }
         };
+        // What broke it may break it again at once.
+        let after_fault = (succession.cause == FailureKind::Internal).then_some(POLL);
+        let wait = wait.max(after_fault.unwrap_or_default());
+        let service = self.service.clone();
+        let is_ours = succession.previous.as_ref() == Some(&service.instance);
+        let taken_run = run.clone();
         let taking = async move {
             tokio::time::sleep(wait).await;
             loop {
-                let taken =
-                    service.store.take_over(&run, seen, &service.instance, service.lease).await;
-                match taken {
-                    // What was seen of another's lease is of no use after an outage.
-                    Err(StoreError::Unavailable(_)) if seen.lease_until.is_none() => {
-                        tokio::time::sleep(POLL).await;
-                    }
-                    other => return other,
+                let Service { store, instance, lease, .. } = service.as_ref();
+                match store.take_over(&taken_run, seen, instance, *lease).await {
+                    // The run of another may be renewed again when the database is back: who watches its
+                    // lease tells if it is not.
+                    Err(StoreError::Unavailable(_)) if is_ours => tokio::time::sleep(POLL).await,
+                    taken => return taken,
                 }
             }
         };
-        ctx.spawn(taking.into_actor(self).map(move |taken, manager, ctx| match taken {
-            Ok(Some(claim)) => {
-                manager.takeovers.note(&claim.run, Instant::now());
-                manager.own(claim, succession, ctx);
+        ctx.spawn(taking.into_actor(self).map(move |taken, manager, ctx| {
+            if let Ok(Some(claim)) = taken {
+                manager.takeovers.taken(&run, Instant::now());
+                return manager.own(claim, succession, ctx);
             }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "a run could not be taken over"),
+            manager.takeovers.given_up(&run, Instant::now());
+            if let Err(error) = taken {
+                tracing::error!(%run, %error, "the run could not be taken over");
+            }
         }));
     }
 
     fn run(&self, run: &RunKey) -> Option<Addr<Run>> {
-        self.runs.get(run)?.owned.run.borrow().clone()
+        self.runs.get(run)?.owned.run.borrow().address()
     }
 }
 
@@ -218,6 +241,11 @@ pub struct GetRun(pub RunKey);
 #[rtype(result = "bool")]
 pub struct IsHeld(pub RunKey);
 
+/// Metadata or links of a run were changed in the rows. Tells whether this instance owns the run.
+#[derive(Debug, Message)]
+#[rtype(result = "bool")]
+pub struct AnnotateRun(pub RunKey, pub Annotation);
+
 /// Somebody asked for the end of a run; the wish is in the rows.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -240,22 +268,37 @@ impl Handler<CancelRun> for RunManager {
             self.cancel_queued = true;
             return self.look(ctx);
         };
-        let mut running = held.owned.run.clone();
-        let group = held.owned.group.kill_switch().clone();
-        // Between its claim and its first entry a run has no actor yet.
-        ctx.spawn(
-            async move {
-                tokio::select! {
-                    found = running.wait_for(Option::is_some) => {
-                        if let Ok(Some(address)) = found.map(|address| address.clone()) {
-                            let _ = address.try_send(EndRun(EndReason::Cancelled));
-                        }
-                    }
-                    _ = group.dead() => {}
-                }
+        let settled = held.settled();
+        ctx.spawn(settled.into_actor(self).map(|address, _, _| {
+            if let Some(address) = address {
+                let _ = address.try_send(EndRun(EndReason::Cancelled));
             }
-            .into_actor(self),
-        );
+        }));
+    }
+}
+
+impl Handler<AnnotateRun> for RunManager {
+    type Result = bool;
+
+    fn handle(&mut self, message: AnnotateRun, ctx: &mut Context<Self>) -> bool {
+        let AnnotateRun(run, annotation) = message;
+        let Some(held) = self.runs.get_mut(&run) else { return false };
+        if let Some(waiting) = &mut held.annotation {
+            waiting.replace_with(annotation);
+            return true;
+        }
+        held.annotation = Some(annotation);
+        let settled = held.settled();
+        ctx.spawn(settled.into_actor(self).map(move |address, manager, _| {
+            let held = manager.runs.get_mut(&run);
+            let Some(annotation) = held.and_then(|held| held.annotation.take()) else { return };
+            // What its owner began with may be older.
+            manager.service.history.live().annotate(&run, &annotation);
+            if let Some(address) = address {
+                let _ = address.try_send(RunAnnotated(annotation));
+            }
+        }));
+        true
     }
 }
 
@@ -305,11 +348,10 @@ impl Handler<TakeOver> for RunManager {
     type Result = ();
 
     fn handle(&mut self, TakeOver(leases): TakeOver, ctx: &mut Context<Self>) {
-        for Lease { run, epoch, owner, lease_until } in leases {
-            let is_due = self.takeovers.wait(&run, Instant::now()).is_zero();
-            if !self.draining && is_due && !self.runs.contains_key(&run) {
-                let is_ours = owner.as_ref() == Some(&self.service.instance);
-                let seen = Seen { epoch, lease_until: Some(lease_until).filter(|_| !is_ours) };
+        for lease in leases {
+            if !self.draining && !self.runs.contains_key(&lease.run) {
+                let seen = Seen::from(&lease);
+                let Lease { run, owner, .. } = lease;
                 let succession = Succession { previous: owner, cause: FailureKind::Lost };
                 self.take_over(run, seen, succession, ctx);
             }

@@ -69,7 +69,9 @@ async fn refuses_holes(log: &dyn RunLog) {
 
 async fn fences(log: &dyn RunLog) {
     let run = run_key("fence");
+    assert_eq!(log.epoch(&run).await, Ok(None), "it does not know the run");
     log.append(&run, Epoch(0), batch(0, 1..=4)).await.expect("appended");
+    assert_eq!(log.epoch(&run).await, Ok(Some(Epoch(0))));
     let tail = log.fence(&run, Epoch(2)).await.expect("fenced");
     assert_eq!(tail.seq, Seq(4));
     let indices: Vec<ChunkIndex> = tail.streams.values().copied().collect();
@@ -79,6 +81,9 @@ async fn fences(log: &dyn RunLog) {
     assert_eq!(log.append(&run, Epoch(1), batch(1, 1..=1)).await, fenced);
     assert_eq!(log.fence(&run, Epoch(1)).await.map(|_| ()), fenced);
     assert_eq!(seqs(log, &run, Seq(0)).await, [1, 2, 3, 4]);
+    assert_eq!(log.epoch(&run).await, Ok(Some(Epoch(2))), "a refused one leaves no trace");
+    log.remove(&run).await.expect("removed");
+    assert_eq!(log.epoch(&run).await, Ok(None));
 }
 
 async fn pages_by_bytes(log: &dyn RunLog) {

@@ -120,6 +120,10 @@ impl RunLog for MemoryLog {
         Ok(state.tail.clone())
     }
 
+    async fn epoch(&self, run: &RunKey) -> Result<Option<Epoch>, LogError> {
+        Ok(self.lock().runs.get(run).map(|state| state.epoch))
+    }
+
     async fn append(
         &self,
         run: &RunKey,
@@ -137,7 +141,7 @@ impl RunLog for MemoryLog {
         }
         let mut tail = state.tail.seq;
         for entry in batch.iter().filter(|entry| entry.seq > state.tail.seq) {
-            if entry.seq > tail && !follows(tail, entry.seq) {
+            if entry.seq > tail && !entry.seq.follows(tail) {
                 return Err(LogError::Behind { tail, first: entry.seq });
             }
             tail = tail.max(entry.seq);
@@ -183,14 +187,6 @@ impl RunLog for MemoryLog {
     fn health(&self) -> LogHealth {
         self.lock().health
     }
-}
-
-/// True if `seq` may stand right after `tail`: the next of its epoch, or the first of a later one.
-pub fn follows(tail: Seq, seq: Seq) -> bool {
-    if seq.epoch() == tail.epoch() {
-        return seq == tail.next();
-    }
-    seq.epoch() > tail.epoch() && seq.number() == 1
 }
 
 /// A run of the default tenant, for tests.

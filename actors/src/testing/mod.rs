@@ -3,6 +3,8 @@
 #[cfg(any(test, feature = "testing"))]
 pub mod arbitrary;
 #[cfg(any(test, feature = "testing"))]
+pub mod instances_conformance;
+#[cfg(any(test, feature = "testing"))]
 pub mod log_conformance;
 pub mod log_memory;
 #[cfg(any(test, feature = "testing"))]

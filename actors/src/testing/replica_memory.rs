@@ -1,20 +1,23 @@
 //! A replica in memory with the rules of a real one, and with faults that a test asks for.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod copy;
+
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::entry::{Body, Entry};
-use crate::ids::{Epoch, RunKey, Seq, StreamKey};
+use crate::entry::Entry;
+use crate::ids::{Epoch, RunKey, Seq};
 use crate::ports::{
     CommandFeed, LogError, OwnerCommand, Page, Replica, ReplicaBatch, ReplicaHealth,
     ReplicaScreens, RunReader, Tail, Wake,
 };
+
+use self::copy::Copy;
 
 /// How long a command waits for an owner.
 pub(super) const COMMAND_LIFE: Duration = Duration::from_secs(60);
@@ -42,17 +45,6 @@ struct Inner {
     health: ReplicaHealth,
     is_full: bool,
     delay: Duration,
-}
-
-/// What is held of a run.
-#[derive(Debug, Default)]
-struct Copy {
-    epoch: Epoch,
-    tail: Tail,
-    entries: BTreeMap<Seq, Arc<Entry>>,
-    screens: BTreeMap<StreamKey, Bytes>,
-    screens_seq: Seq,
-    expires: Option<Instant>,
 }
 
 impl Default for MemoryReplica {
@@ -95,6 +87,22 @@ impl MemoryReplica {
         inner.copies.clear();
         inner.commands.clear();
         inner.wake_all();
+    }
+
+    /// Loses this entry alone, as a server that evicts keys.
+    pub fn lose(&self, run: &RunKey, seq: Seq) {
+        let mut inner = self.lock();
+        if let Some(copy) = inner.copy(run) {
+            copy.entries.remove(&seq);
+        }
+    }
+
+    /// From now on nobody can read this entry: a read that comes to it is `Corrupt`.
+    pub fn damage(&self, run: &RunKey, seq: Seq) {
+        let mut inner = self.lock();
+        if let Some(copy) = inner.copy(run) {
+            copy.damaged.insert(seq);
+        }
     }
 
     /// While true, appends and screens answer `Unavailable`, as on a server whose memory is used up.
@@ -180,68 +188,12 @@ impl Inner {
     }
 }
 
-impl Copy {
-    fn admit(&self, mine: Epoch) -> Result<(), LogError> {
-        let current = self.epoch;
-        if mine < current { Err(LogError::Fenced { mine, current }) } else { Ok(()) }
-    }
-
-    fn append(&mut self, batch: ReplicaBatch) -> Result<(), LogError> {
-        let mut before = batch.after;
-        for entry in batch.entries {
-            let seq = entry.seq;
-            if seq > self.tail.seq {
-                self.join(before, batch.recorded, seq)?;
-                if let Body::Terminal(chunk) = &entry.body {
-                    self.tail.streams.insert(chunk.stream_key(), chunk.index);
-                }
-                self.tail.seq = seq;
-                self.entries.insert(seq, entry);
-            }
-            before = seq;
-        }
-        self.expires = None;
-        Ok(())
-    }
-
-    /// Makes the copy end at `before`, so that `first` can follow.
-    fn join(&mut self, before: Seq, recorded: Seq, first: Seq) -> Result<(), LogError> {
-        if self.tail.seq < before {
-            if before > recorded {
-                return Err(LogError::Behind { tail: self.tail.seq, first });
-            }
-            self.trim(before);
-        }
-        // A later owner's log goes on where it still existed; what was replicated beyond that is not of it.
-        if self.tail.seq > before {
-            drop(self.entries.split_off(&before.next()));
-        }
-        Ok(())
-    }
-
-    fn trim(&mut self, through: Seq) {
-        self.tail.trimmed = self.tail.trimmed.max(through);
-        self.tail.seq = self.tail.seq.max(through);
-        self.entries = self.entries.split_off(&through.next());
-    }
-}
-
 #[async_trait]
 impl RunReader for MemoryReplica {
     async fn read(&self, run: &RunKey, after: Seq, limit: usize) -> Result<Page, LogError> {
         let mut inner = self.serve().await?;
         let Some(copy) = inner.copy(run) else { return Ok(Page::default()) };
-        let mut page =
-            Page { entries: Vec::new(), trimmed: copy.tail.trimmed, tail: copy.tail.seq };
-        let mut cost = 0;
-        for entry in copy.entries.range(after.next()..).map(|(_, entry)| entry) {
-            cost += entry.memory_cost();
-            if cost > limit && !page.entries.is_empty() {
-                break;
-            }
-            page.entries.push(entry.clone());
-        }
-        Ok(page)
+        copy.read(after, limit)
     }
 
     fn follow(&self, run: &RunKey) -> Wake {

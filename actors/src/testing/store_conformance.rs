@@ -33,6 +33,7 @@ where
     lists_are_paged(&*fresh(5).await).await;
     traces_are_filtered(&*fresh(6).await).await;
     cancel_annotate_and_purge(&*fresh(7).await).await;
+    cancelled_runs_are_claimed_first_or_alone(&*fresh(8).await).await;
 }
 
 fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
@@ -179,6 +180,26 @@ async fn a_run_is_claimed_once(store: Arc<dyn RunStore>) {
     }
 }
 
+async fn cancelled_runs_are_claimed_first_or_alone(store: &dyn RunStore) {
+    let owner: InstanceId = name("left");
+    for run in ["first", "second", "third", "fourth"] {
+        created(store, run, "x").await;
+    }
+    let cancelled = async || {
+        let claims = store.claim_cancelled(&owner, LEASE, 10).await.expect("the store answers");
+        claims.into_iter().map(|claim| claim.run).collect::<Vec<_>>()
+    };
+    assert!(cancelled().await.is_empty(), "nobody wants any of them to end");
+    store.request_cancel(&run_key("third")).await.expect("the store answers");
+    assert_eq!(cancelled().await, [run_key("third")]);
+    assert!(cancelled().await.is_empty(), "it is claimed");
+    store.request_cancel(&run_key("fourth")).await.expect("the store answers");
+    let next = store.claim(&owner, LEASE, 1).await.expect("the store answers");
+    assert_eq!((&next[0].run, next[0].cancel_requested), (&run_key("fourth"), true));
+    let rest = store.claim(&owner, LEASE, 10).await.expect("the store answers");
+    assert_eq!(rest.len(), 2);
+}
+
 async fn leases_change_hands(store: &dyn RunStore) {
     let (left, right): (InstanceId, InstanceId) = (name("left"), name("right"));
     created(store, "first", "x").await;
@@ -190,24 +211,28 @@ async fn leases_change_hands(store: &dyn RunStore) {
     let renewed = [(run.clone(), Epoch(0)), (run_key("second"), Epoch(1))];
     let lost = store.renew(&left, LEASE * 2, &renewed).await.expect("the store answers");
     assert_eq!(lost, [run_key("second")], "another epoch is not held");
-    let lease_until = async || {
-        let leases = store.leases().await.expect("the store answers");
-        leases.into_iter().find(|lease| lease.run == run).expect("it is held").lease_until
-    };
-    let seen = Seen { epoch: Epoch(0), lease_until: Some(lease_until().await) };
-    store.renew(&left, LEASE * 3, &renewed[..1]).await.expect("the store answers");
-    let refused = store.take_over(&run, seen, &right, LEASE).await.expect("the store answers");
-    assert!(refused.is_none(), "its owner has renewed it since, and lives");
-    let seen = Seen { lease_until: Some(lease_until().await), ..seen };
-    let taken = store.take_over(&run, seen, &right, LEASE).await.expect("the store answers");
+    let taken =
+        store.take_over(&run, Epoch(0).into(), &right, LEASE).await.expect("the store answers");
     assert_eq!(taken.expect("it was free to take").epoch, Epoch(1));
     let late =
         store.take_over(&run, Epoch(0).into(), &left, LEASE).await.expect("the store answers");
     assert!(late.is_none(), "the epoch was raised before");
+    let again = store.take_over(&run, Epoch(0).into(), &right, LEASE).await.expect("answers");
+    assert_eq!(again.expect("its answer was lost").epoch, Epoch(1));
+    let held = async || {
+        let leases = store.leases().await.expect("the store answers");
+        leases.into_iter().find(|lease| lease.run == run).expect("it is held")
+    };
+    let seen = held().await;
+    store.renew(&right, LEASE * 3, &[(run.clone(), Epoch(1))]).await.expect("the store answers");
+    let late = store.take_over(&run, (&seen).into(), &left, LEASE).await.expect("answers");
+    assert!(late.is_none(), "it was renewed since");
     let lost = store.renew(&left, LEASE, &[(run.clone(), Epoch(0))]).await.expect("answers");
     assert_eq!(lost, std::slice::from_ref(&run));
     assert!(matches!(store.release(&run, Epoch(0)).await, Err(StoreError::Fenced(_))));
     store.release(&run, Epoch(1)).await.expect("the owner releases");
+    let again = store.take_over(&run, Epoch(0).into(), &right, LEASE).await.expect("answers");
+    assert!(again.is_none(), "it is not held any more");
     let leases = store.leases().await.expect("the store answers");
     let early = leases.iter().find(|lease| lease.run == run).expect("it has not ended");
     assert_eq!((&early.owner, early.epoch), (&None, Epoch(1)));

@@ -1,103 +1,37 @@
 //! Runs in memory, for tests and for nothing else: everything of the port, nothing survives, and it can be
 //! told to be away.
 
+mod instances;
 mod recordings;
+mod row;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::entry::{Body, Entry, ProcessIdentity};
+use crate::entry::{Entry, ProcessIdentity};
 use crate::ids::{Epoch, InstanceId, NodeRef, RunKey, Seq};
 use crate::moment::Timestamp;
 use crate::ports::{
     Annotation, CancelRequest, Claim, Lease, Purged, RecordBatch, RunCursor, RunList, RunQuery,
     RunStore, Seen, StoreError, StoredRun, Submission, Submitted, TraceQuery,
 };
-use crate::run_view::{NodeStatus, RunStatus, RunView};
+use crate::run_view::{RunStatus, RunView};
 use crate::submission::purged_spec;
 
 use self::recordings::Archived;
+use self::row::{Row, owned};
 
-/// A [`RunStore`] and a [`crate::ports::RecordingStore`] in memory.
+/// A [`RunStore`], a [`crate::ports::RecordingStore`] and a [`crate::ports::InstanceStore`] in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     rows: Mutex<HashMap<RunKey, Row>>,
     unavailable: AtomicBool,
-}
-
-#[derive(Debug)]
-struct Row {
-    stored: StoredRun,
-    fingerprint: String,
-    owner: Option<InstanceId>,
-    lease_until: i64,
-    claimed: bool,
-    cancel_requested: bool,
-    history: BTreeMap<Seq, Arc<Entry>>,
-    processes: HashMap<NodeRef, ProcessIdentity>,
-    archived: Archived,
-}
-
-impl Row {
-    fn status(&self) -> RunStatus {
-        self.stored.view.status
-    }
-
-    fn stored(&self) -> StoredRun {
-        let mut stored = self.stored.clone();
-        stored.view.recordings = self.archived.counts();
-        stored
-    }
-
-    fn claim(&self, run: &RunKey) -> Claim {
-        Claim {
-            run: run.clone(),
-            epoch: self.stored.view.epoch,
-            stored: self.stored(),
-            recorded_through: self.stored.view.last_seq,
-            archived_through: self.archived.through,
-            cancel_requested: self.cancel_requested,
-        }
-    }
-
-    fn hold(&mut self, owner: &InstanceId, lease: Duration) {
-        self.owner = Some(owner.clone());
-        self.lease_until = Timestamp::now().plus(lease).0;
-        self.claimed = true;
-    }
-
-    fn apply(&mut self, entry: &Arc<Entry>) {
-        match &entry.body {
-            Body::Terminal(_) => return,
-            Body::Trace(_) => {}
-            Body::Status(change) => {
-                let view = &mut self.stored.view;
-                view.status = change.run.status;
-                view.started_at = change.run.started_at;
-                view.finished_at = change.run.finished_at;
-                view.failure.clone_from(&change.run.failure);
-                view.progress = change.run.progress;
-                if let Some(node) = &change.node {
-                    let mut nodes = view.nodes.iter_mut().flatten();
-                    if let Some(place) = nodes.find(|known| known.node_ref == node.node_ref) {
-                        *place = node.clone();
-                    }
-                    match change.process {
-                        Some(process) if node.status == NodeStatus::Running => {
-                            self.processes.insert(node.node_ref.clone(), process);
-                        }
-                        None if node.status == NodeStatus::Running => {}
-                        _ => drop(self.processes.remove(&node.node_ref)),
-                    }
-                }
-            }
-        }
-        self.history.insert(entry.seq, entry.clone());
-    }
+    renewal: Mutex<Duration>,
+    instances: Mutex<instances::Rows>,
 }
 
 impl MemoryStore {
@@ -109,6 +43,11 @@ impl MemoryStore {
     /// While true, every call answers `Unavailable` and changes nothing.
     pub fn set_unavailable(&self, unavailable: bool) {
         self.unavailable.store(unavailable, Ordering::SeqCst);
+    }
+
+    /// Renewals take this long from now on; those that are under way, as long as was said when they began.
+    pub fn set_renewal(&self, takes: Duration) {
+        *self.renewal.lock().unwrap_or_else(PoisonError::into_inner) = takes;
     }
 
     /// The process that the rows name for a node.
@@ -124,6 +63,28 @@ impl MemoryStore {
         Ok(self.rows.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn claim_queued(
+        &self,
+        owner: &InstanceId,
+        lease: Duration,
+        limit: u32,
+        wanted: impl Fn(&Row) -> bool,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let mut rows = self.rows()?;
+        let is_queued = |row: &Row| row.status() == RunStatus::Queued && !row.claimed;
+        let mut queued: Vec<_> =
+            rows.iter_mut().filter(|(_, row)| is_queued(row) && wanted(row)).collect();
+        queued.sort_by_key(|(run, row)| {
+            (!row.cancel_requested, row.stored.view.created_at, run.run.clone())
+        });
+        queued.truncate(limit as usize);
+        let held = queued.into_iter().map(|(run, row)| {
+            row.hold(owner, lease);
+            row.claim(run)
+        });
+        Ok(held.collect())
+    }
+
     fn entries(
         &self,
         run: &RunKey,
@@ -136,15 +97,6 @@ impl MemoryStore {
         let later = row.history.range(after.next()..).map(|(_, entry)| entry.as_ref());
         Ok(later.filter(|entry| wanted(entry)).take(limit as usize).cloned().collect())
     }
-}
-
-/// The row of the owner of this epoch.
-fn owned<'a>(
-    rows: &'a mut HashMap<RunKey, Row>,
-    run: &RunKey,
-    epoch: Epoch,
-) -> Result<&'a mut Row, StoreError> {
-    rows.get_mut(run).filter(|row| row.stored.view.epoch == epoch).ok_or(StoreError::Fenced(epoch))
 }
 
 #[async_trait]
@@ -238,20 +190,16 @@ impl RunStore for MemoryStore {
         lease: Duration,
         limit: u32,
     ) -> Result<Vec<Claim>, StoreError> {
-        let mut rows = self.rows()?;
-        let mut queued: Vec<_> = rows
-            .iter_mut()
-            .filter(|(_, row)| row.status() == RunStatus::Queued && !row.claimed)
-            .collect();
-        queued.sort_by_key(|(run, row)| (row.stored.view.created_at, run.run.clone()));
-        Ok(queued
-            .into_iter()
-            .take(limit as usize)
-            .map(|(run, row)| {
-                row.hold(owner, lease);
-                row.claim(run)
-            })
-            .collect())
+        self.claim_queued(owner, lease, limit, |_| true)
+    }
+
+    async fn claim_cancelled(
+        &self,
+        owner: &InstanceId,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Claim>, StoreError> {
+        self.claim_queued(owner, lease, limit, |row| row.cancel_requested)
     }
 
     async fn renew(
@@ -260,6 +208,10 @@ impl RunStore for MemoryStore {
         lease: Duration,
         runs: &[(RunKey, Epoch)],
     ) -> Result<Vec<RunKey>, StoreError> {
+        let takes = *self.renewal.lock().unwrap_or_else(PoisonError::into_inner);
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         let mut rows = self.rows()?;
         let mut lost = Vec::new();
         for (run, epoch) in runs {
@@ -295,12 +247,16 @@ impl RunStore for MemoryStore {
         lease: Duration,
     ) -> Result<Option<Claim>, StoreError> {
         let mut rows = self.rows()?;
-        let Ok(row) = owned(&mut rows, run, seen.epoch) else { return Ok(None) };
-        let is_renewed = seen.lease_until.is_some_and(|until| until != row.lease_until);
-        if row.stored.purged || is_renewed {
+        let Some(row) = rows.get_mut(run).filter(|row| !row.stored.purged) else {
+            return Ok(None);
+        };
+        let (epoch, next) = (row.stored.view.epoch, seen.epoch.next());
+        let is_as_seen =
+            epoch == seen.epoch && seen.lease_until.is_none_or(|until| until == row.lease_until);
+        if !is_as_seen && (epoch != next || row.owner.as_ref() != Some(owner)) {
             return Ok(None);
         }
-        row.stored.view.epoch = seen.epoch.next();
+        row.stored.view.epoch = next;
         row.hold(owner, lease);
         Ok(Some(row.claim(run)))
     }

@@ -178,6 +178,12 @@ impl Store {
         }
     }
 
+    /// The epoch of a run as it is stored; none if there is no such run.
+    pub(super) fn epoch(&self, run: &RunKey) -> Result<Option<Epoch>, LogError> {
+        let head = self.meta.get(keys::head(run)).map_err(|e| read_error(&e))?;
+        head.map(|head| decode_head(run, &head).map(|(epoch, ..)| epoch)).transpose()
+    }
+
     /// The epoch and the tail of a run as they are stored; the beginning if there is no such run.
     pub(super) fn tail(&self, run: &RunKey) -> Result<(Epoch, Tail), LogError> {
         let head = self.meta.get(keys::head(run)).map_err(|e| read_error(&e))?;

@@ -294,14 +294,6 @@ fn put_head(store: &Store, batch: &mut OwnedWriteBatch, run: &RunKey, state: &Ru
     batch.insert(&store.meta, keys::head(run), keys::encode_head(state.epoch, &state.tail));
 }
 
-/// True if `seq` may stand right after `tail`: the next of its epoch, or the first of a later one.
-fn follows(tail: Seq, seq: Seq) -> bool {
-    if seq.epoch() == tail.epoch() {
-        return seq == tail.next();
-    }
-    seq.epoch() > tail.epoch() && seq.number() == 1
-}
-
 fn stage_append(
     store: &Store,
     batch: &mut OwnedWriteBatch,
@@ -317,7 +309,7 @@ fn stage_append(
         if entry.seq <= tail || hole.is_some() {
             return false;
         }
-        if !follows(tail, entry.seq) {
+        if !entry.seq.follows(tail) {
             hole = Some(LogError::Behind { tail, first: entry.seq });
             return false;
         }

@@ -50,7 +50,8 @@ fn is_transient_driver_error(error: &SqlxError) -> bool {
 fn is_transient_code(code: &str) -> bool {
     const SQLITE: [u32; 6] = [5, 6, 9, 10, 13, 14]; // busy, locked, interrupt, I/O, full, cannot open
     const POSTGRES_CLASSES: [&str; 4] = ["08", "53", "57", "58"]; // connection, resources, operator, system
-    const POSTGRES: [&str; 4] = ["40001", "40P01", "55P03", "25P03"]; // serialization, deadlock, lock, idle
+    // Serialization, deadlock, lock, idle; read-only, as a standby answers before a failover is over.
+    const POSTGRES: [&str; 5] = ["40001", "40P01", "55P03", "25P03", "25006"];
     if code.len() == 5 {
         return POSTGRES.contains(&code)
             || POSTGRES_CLASSES.iter().any(|class| code.starts_with(class));
@@ -67,11 +68,11 @@ mod tests {
     fn codes_that_pass_are_told_from_those_that_do_not() {
         for code in [
             "5", "6", "261", "517", "10", "08006", "53300", "57014", "57P01", "57P03", "25P03",
-            "40001",
+            "40001", "25006",
         ] {
             assert!(is_transient_code(code), "{code}");
         }
-        for code in ["1", "11", "19", "1555", "2067", "23505", "42P01"] {
+        for code in ["1", "11", "19", "1555", "2067", "23505", "42P01", "25001"] {
             assert!(!is_transient_code(code), "{code}");
         }
     }

@@ -75,11 +75,20 @@ pub(super) async fn lock_run(
     })
 }
 
+/// Which queued runs are claimed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queued {
+    Any,
+    /// Only those that somebody wants to end.
+    Cancelled,
+}
+
 pub(super) async fn claim(
     store: &SqlStore,
     owner: &InstanceId,
     lease: Duration,
     limit: u32,
+    queued: Queued,
 ) -> Result<Vec<Claim>, StoreError> {
     let failed = |error| store_error(&error);
     let now = Timestamp::now();
@@ -87,12 +96,16 @@ pub(super) async fn claim(
         DbBackend::Postgres => "FOR UPDATE SKIP LOCKED",
         _ => "",
     };
+    let wanted = match queued {
+        Queued::Any => "",
+        Queued::Cancelled => "AND cancel_requested_at IS NOT NULL",
+    };
     // Materialized: PostgreSQL may run a plain subquery again for each row, and then its limit is none.
     let sql = format!(
         "WITH queued AS MATERIALIZED ( \
              SELECT tenant_id, run_id FROM runs \
              WHERE status = 'QUEUED' AND owner IS NULL AND claimed_at IS NULL AND purged_at IS NULL \
-             ORDER BY cancel_requested_at IS NULL, created_at, run_id LIMIT $4 {skip_locked}) \
+             {wanted} ORDER BY cancel_requested_at IS NULL, created_at, run_id LIMIT $4 {skip_locked}) \
          UPDATE runs SET owner = $1, lease_until = $2, claimed_at = $3 \
          WHERE owner IS NULL AND claimed_at IS NULL \
          AND (tenant_id, run_id) IN (SELECT tenant_id, run_id FROM queued) RETURNING *"
@@ -190,10 +203,12 @@ pub(super) async fn take_over(
     }
     let failed = |error| store_error(&error);
     let now = Timestamp::now();
-    let sql = "UPDATE runs SET epoch = epoch + 1, owner = $1, lease_until = $2, \
+    let sql = "UPDATE runs SET epoch = $7, owner = $1, lease_until = $2, \
          claimed_at = COALESCE(claimed_at, $3) \
-         WHERE tenant_id = $4 AND run_id = $5 AND epoch = $6 AND purged_at IS NULL \
-         AND COALESCE(lease_until, 0) = COALESCE(CAST($7 AS BIGINT), lease_until, 0) RETURNING *";
+         WHERE tenant_id = $4 AND run_id = $5 AND purged_at IS NULL \
+         AND ((epoch = $6 AND COALESCE(lease_until, 0) = COALESCE($8, lease_until, 0)) \
+             OR (epoch = $7 AND owner = $1)) \
+         RETURNING *";
     let values: Vec<Value> = vec![
         owner.as_str().into(),
         now.plus(lease).0.into(),
@@ -201,6 +216,7 @@ pub(super) async fn take_over(
         run.tenant.as_str().into(),
         run.run.as_str().into(),
         i64::from(seen.epoch.0).into(),
+        i64::from(seen.epoch.next().0).into(),
         seen.lease_until.into(),
     ];
     let transaction = store.begin_write().await?;

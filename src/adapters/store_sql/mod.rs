@@ -6,6 +6,7 @@
 //! runtime in which the store was connected, whoever calls.
 
 mod error;
+mod instances;
 mod lease;
 mod migrate;
 mod options;
@@ -25,9 +26,9 @@ use runcast_actors::entry::Entry;
 use runcast_actors::ids::{Epoch, InstanceId, RunKey, Seq, StreamKey};
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{
-    Annotation, ArchiveBatch, CancelRequest, Claim, EncoderStates, Lease, ObjectKey, Purged,
-    RecordBatch, Recording, RecordingStore, RunList, RunQuery, RunStore, Seen, Segment, StoreError,
-    StoredRun, Submission, Submitted, TraceQuery,
+    Annotation, ArchiveBatch, CancelRequest, Claim, EncoderStates, Instance, InstanceStore, Lease,
+    ObjectKey, Purged, RecordBatch, Recording, RecordingStore, RunList, RunQuery, RunStore, Seen,
+    SeenInstance, Segment, StoreError, StoredRun, Submission, Submitted, TraceQuery,
 };
 use sea_orm::{
     ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, IsolationLevel,
@@ -36,6 +37,7 @@ use sea_orm::{
 use tokio::runtime::Handle;
 
 use self::error::{store_error, timed_out};
+use self::lease::Queued;
 use self::options::{create_folder, options};
 use super::client_runtime::within;
 
@@ -57,7 +59,7 @@ pub struct SqlStoreSettings {
     pub statement_timeout: Duration,
 }
 
-/// The ports [`RunStore`] and [`RecordingStore`] on a database.
+/// The ports [`RunStore`], [`RecordingStore`] and [`InstanceStore`] on a database.
 #[derive(Debug, Clone)]
 pub struct SqlStore {
     write: DatabaseConnection,
@@ -172,7 +174,16 @@ impl RunStore for SqlStore {
         lease: Duration,
         limit: u32,
     ) -> Result<Vec<Claim>, StoreError> {
-        self.limited(lease::claim(self, owner, lease, limit)).await
+        self.limited(lease::claim(self, owner, lease, limit, Queued::Any)).await
+    }
+
+    async fn claim_cancelled(
+        &self,
+        owner: &InstanceId,
+        lease: Duration,
+        limit: u32,
+    ) -> Result<Vec<Claim>, StoreError> {
+        self.limited(lease::claim(self, owner, lease, limit, Queued::Cancelled)).await
     }
 
     async fn renew(
@@ -233,6 +244,25 @@ impl RunStore for SqlStore {
             answer.map(drop).map_err(|error| store_error(&error))
         };
         self.limited(asked).await
+    }
+}
+
+#[async_trait]
+impl InstanceStore for SqlStore {
+    async fn enter(&self, me: &Instance) -> Result<(), StoreError> {
+        self.limited(instances::enter(self, me)).await
+    }
+
+    async fn announce(&self, me: &Instance) -> Result<(), StoreError> {
+        self.limited(instances::announce(self, me)).await
+    }
+
+    async fn instances(&self) -> Result<Vec<SeenInstance>, StoreError> {
+        self.limited(instances::instances(self)).await
+    }
+
+    async fn leave(&self, me: &InstanceId) -> Result<(), StoreError> {
+        self.limited(instances::leave(self, me)).await
     }
 }
 

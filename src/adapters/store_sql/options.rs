@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use runcast_actors::ports::StoreError;
-use sea_orm::sqlx::Executor as _;
+use sea_orm::sqlx::{PgConnection, Row as _, raw_sql};
 use sea_orm::{ConnectOptions, SqlxError};
 
 use super::SqlStoreSettings;
@@ -41,9 +41,8 @@ pub(super) fn options(settings: &SqlStoreSettings, connections: u32) -> ConnectO
             // swallows everything would take all connections away for good.
             pool.after_release(|connection, _| {
                 Box::pin(async move {
-                    let ended = connection.execute("ROLLBACK");
-                    match tokio::time::timeout(RELEASE_TIMEOUT, ended).await {
-                        Ok(answer) => answer.map(|_| true),
+                    match tokio::time::timeout(RELEASE_TIMEOUT, is_well(connection)).await {
+                        Ok(answer) => answer,
                         Err(_) => Err(SqlxError::PoolTimedOut),
                     }
                 })
@@ -58,6 +57,14 @@ pub(super) fn options(settings: &SqlStoreSettings, connections: u32) -> ConnectO
                 .pragma("synchronous", "FULL")
         });
     options
+}
+
+/// Ends what is open. False on a server that is a standby, perhaps only since the connection was made: the next
+/// connection may lead to the one that has taken its place.
+async fn is_well(connection: &mut PgConnection) -> Result<bool, SqlxError> {
+    let asked = raw_sql("ROLLBACK; SHOW transaction_read_only");
+    let row = asked.fetch_one(connection).await?;
+    Ok(row.try_get::<String, _>(0)? == "off")
 }
 
 pub(super) async fn create_folder(url: &str) -> Result<(), StoreError> {

@@ -2,8 +2,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use runcast_actors::ports::{RunStore, StoreError, Submitted};
-use runcast_actors::testing::recordings_conformance;
 use runcast_actors::testing::store_conformance::{check, run_key, submission};
+use runcast_actors::testing::{instances_conformance, recordings_conformance};
 use sea_orm::{ConnectionTrait, Database};
 
 use super::{SqlStore, SqlStoreSettings};
@@ -48,6 +48,14 @@ async fn it_keeps_the_contract_of_recordings() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn it_keeps_the_contract_of_instances() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = SqlStore::connect(settings(folder.path(), "shared")).await.expect("connected");
+    store.migrate_up().await.expect("migrated");
+    instances_conformance::check(Arc::new(store)).await;
 }
 
 #[tokio::test]

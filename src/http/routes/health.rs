@@ -44,7 +44,7 @@ pub struct Readiness {
     /// Which instance answers.
     #[schema(value_type = String)]
     pub instance: InstanceId,
-    /// The stores it has, by name: `database`, `log`, `archive`.
+    /// The stores it has, by name: `database`, `log`, `archive`, `replica`; the last also if it lacks one.
     #[schema(value_type = BTreeMap<String, StoreReadiness>)]
     pub stores: BTreeMap<&'static str, StoreReadiness>,
     /// Where a damaged log was moved at the start, if one was: runs of that log have gaps.
@@ -165,6 +165,8 @@ pub(crate) async fn readyz(api: web::Data<Api>) -> HttpResponse {
             ReplicaHealth::Down(_) => StoreState::Down,
         };
         stores.insert("replica", api.store_states.note("replica", state));
+    } else if *api.lacks_replica.borrow() {
+        stores.insert("replica", api.store_states.note("replica", StoreState::Degraded));
     }
     let mut response = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     response.json(Readiness {

@@ -4,16 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde_json::{Map, json};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::world::*;
 use crate::entry::{Body, Entry, TraceKind};
 use crate::history::Item;
 use crate::ids::{Epoch, Seq, StreamName};
+use crate::instance_run_control::InstanceRunControl;
 use crate::kernel::ExitStatus;
+use crate::messages::run_control::RunControl as _;
 use crate::ports::{
-    OwnerCommand, Replica as _, ReplicaBatch, ReplicaHealth, RunReader as _, RunStore as _,
+    Annotation, Lease, OwnerCommand, Replica as _, ReplicaBatch, ReplicaHealth, RunReader as _,
+    RunStore as _,
 };
+use crate::roles::lease_watch::TakeOver;
 use crate::roles::owner::{Succession, own};
 use crate::run_view::{FailureKind, RunStatus};
 use crate::testing::log_memory::chunk_entry;
@@ -281,4 +287,62 @@ async fn p5_a_replica_that_does_not_answer_keeps_no_screen_of_its_owner_waiting(
     }
     world.replica.set_delay(Duration::ZERO);
     world.here.ended(&owned).await;
+}
+
+fn metadata(value: u32) -> Map<String, serde_json::Value> {
+    json!({ "value": value }).as_object().expect("an object").clone()
+}
+
+fn annotation(value: u32) -> Annotation {
+    Annotation { metadata: Some(metadata(value)), links: None }
+}
+
+/// The metadata that this instance, which owns the run, shows.
+fn shown(world: &World) -> Option<Map<String, serde_json::Value>> {
+    world.service.history.live().get(&run()).map(|stored| stored.view.metadata)
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn an_owner_whose_run_has_ended_shows_what_other_instances_annotate() {
+    let world = two(&writing(1, 10), Limits::default());
+    world.here.objects.set_unavailable(true);
+    let owned = world.here.begin(&single()).await;
+    tokio::time::sleep(30 * SEC).await;
+    let label = "too late".to_owned();
+    let marker = OwnerCommand::AddMarker { node_ref: node("a"), label };
+    world.replica.send(&run(), marker).await.unwrap();
+    world.replica.send(&run(), OwnerCommand::Annotated(annotation(1))).await.unwrap();
+    tokio::time::sleep(5 * SEC).await;
+    assert_eq!(shown(&world.here), Some(metadata(1)));
+    world.here.objects.set_unavailable(false);
+    world.here.ended(&owned).await;
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn what_is_annotated_while_a_run_is_prepared_is_not_forgotten() {
+    let runner = ScriptedRunner::new().with_script(&node("a"), vec![Step::Hang]);
+    let world = two(&runner, Limits::default());
+    let manager = world.here.manager(1).await;
+    let draining = watch::channel(false).1;
+    let control = InstanceRunControl::new(manager.clone(), world.here.service.clone(), draining);
+    // Its first owner died before it began; the next one waits for the replica.
+    world.there.claim(&single()).await;
+    world.replica.set_health(ReplicaHealth::Down("a test asked for it".to_owned()));
+    let leases: Vec<Lease> = world.here.store.leases().await.unwrap();
+    manager.send(TakeOver(leases)).await.unwrap();
+    tokio::time::sleep(SEC).await;
+    for value in 1..=3 {
+        world.here.store.annotate(&run(), annotation(value)).await.unwrap();
+        control.run_annotated(&run(), annotation(value));
+    }
+    tokio::time::sleep(SEC).await;
+    world.replica.set_health(ReplicaHealth::Up);
+    let begun = |story: &Story| story.count(TraceKind::NodeStarted) == 1;
+    world.here.until(begun).await;
+    tokio::time::sleep(SEC).await;
+    assert_eq!(shown(&world.here), Some(metadata(3)));
+    let story = Story::of(world.here.log.entries(&run()));
+    assert_eq!(story.run().metadata, metadata(3), "viewers are told");
+    control.cancel(&run()).await.unwrap();
+    world.here.until(|story| story.run().status == RunStatus::Cancelled).await;
 }

@@ -1,7 +1,7 @@
 //! A service in memory, and the rules that every log of a run keeps.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix::Addr;
@@ -15,7 +15,9 @@ use crate::flow::permits::CaptureBudget;
 use crate::flow::sequencer::hex;
 use crate::history::{History, Item};
 use crate::ids::{InstanceId, NodeRef, RunKey, Seq, StreamKey};
-use crate::kernel::{ArbiterPool, ExitStatus, KillSwitch, Observers};
+use crate::kernel::{
+    ArbiterPool, ChildSpec, ExitStatus, KillSwitch, Observers, RestartPolicy, Supervisor,
+};
 use crate::messages::run_commands::EndRun;
 use crate::ports::{
     Claim, IncompleteReason, LogHealth, ObjectKey, RecordingState, RecordingStore as _, Replica,
@@ -23,8 +25,9 @@ use crate::ports::{
 };
 use crate::roles::archivist::ArchiveSettings;
 use crate::roles::node::{CaptureSettings, EndReason};
-use crate::roles::owner::{OwnedRun, Replication, Service, Succession, own};
+use crate::roles::owner::{OwnedRun, Replication, RunActor, Service, Succession, own};
 use crate::roles::run::Run;
+use crate::roles::run_manager::RunManager;
 use crate::roles::screens::Screens;
 use crate::run_spec::RunSpec;
 use crate::run_view::{
@@ -92,6 +95,7 @@ pub(super) struct World {
     pub objects: Arc<MemoryObjects>,
     pub runner: ScriptedRunner,
     pub health: watch::Sender<LogHealth>,
+    managers: Mutex<Vec<Supervisor>>,
 }
 
 impl World {
@@ -166,7 +170,15 @@ impl World {
             hot_min: limits.hot_min,
             replication,
         });
-        Self { service, log, store, objects, runner: scripted.clone(), health }
+        Self {
+            service,
+            log,
+            store,
+            objects,
+            runner: scripted.clone(),
+            health,
+            managers: Mutex::default(),
+        }
     }
 
     /// Submits a run of these nodes and claims it.
@@ -177,10 +189,26 @@ impl World {
     }
 
     pub(super) async fn submit(&self, document: &Value) {
+        self.submit_as(&run(), document).await;
+    }
+
+    pub(super) async fn submit_as(&self, run: &RunKey, document: &Value) {
         let spec: RunSpec = serde_json::from_value(document.clone()).expect("the document parses");
         let default_terminal = TerminalView { mode: TerminalMode::Pty, cols: 80, rows: 24 };
-        let submission = Submission { run: run(), spec, default_terminal };
+        let submission = Submission { run: run.clone(), spec, default_terminal };
         self.store.submit(submission).await.unwrap();
+    }
+
+    /// A manager with room for so many runs.
+    pub(super) async fn manager(&self, max_runs: usize) -> Addr<RunManager> {
+        let group = Supervisor::new("service", &self.service.root, self.service.observers.clone());
+        let service = self.service.clone();
+        let factory = move |_| RunManager::new(service.clone(), max_runs, watch::Sender::new(0));
+        let spec = ChildSpec { name: "RunManager", policy: RestartPolicy::Never, factory };
+        let manager = group.spawn_actor(&self.service.arbiters.pick(0), spec);
+        let address = manager.ready().await.expect("it starts");
+        self.managers.lock().unwrap().push(group);
+        address
     }
 
     /// Submits, claims and begins to own a run.
@@ -300,8 +328,9 @@ pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
 
 pub(super) async fn address(owned: &OwnedRun) -> Addr<Run> {
     let mut published = owned.run.clone();
-    let address = soon(published.wait_for(Option::is_some)).await.unwrap();
-    address.clone().expect("just waited for")
+    let is_here = |actor: &RunActor| actor.address().is_some();
+    let actor = soon(published.wait_for(is_here)).await.unwrap();
+    actor.address().expect("just waited for")
 }
 
 pub(super) async fn cancel(owned: &OwnedRun) {

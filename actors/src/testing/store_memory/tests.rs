@@ -1,5 +1,7 @@
+use std::sync::Arc;
+
 use super::*;
-use crate::testing::{recordings_conformance, store_conformance};
+use crate::testing::{instances_conformance, recordings_conformance, store_conformance};
 
 #[tokio::test]
 async fn it_keeps_the_contract_of_the_port() {
@@ -9,6 +11,11 @@ async fn it_keeps_the_contract_of_the_port() {
 #[tokio::test]
 async fn it_keeps_the_contract_of_recordings() {
     recordings_conformance::check(|_| async { Arc::new(MemoryStore::new()) }).await;
+}
+
+#[tokio::test]
+async fn it_keeps_the_contract_of_instances() {
+    instances_conformance::check(Arc::new(MemoryStore::new())).await;
 }
 
 #[tokio::test]
