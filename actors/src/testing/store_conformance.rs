@@ -12,7 +12,7 @@ use crate::entry::{
 use crate::ids::{Epoch, InstanceId, NodeRef, RunKey, Seq, TenantId};
 use crate::moment::Timestamp;
 use crate::ports::{
-    Annotation, CancelRequest, Purged, RecordBatch, RunQuery, RunStore, Seen, StoreError,
+    Annotation, CancelRequest, Purged, RecordBatch, RunQuery, RunStore, StoreError,
     StoredRun, Submission, Submitted, TraceQuery,
 };
 use crate::run_spec::RunSpec;
