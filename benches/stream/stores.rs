@@ -21,10 +21,9 @@ pub(crate) struct Instances {
     pub(crate) api: Service,
     /// For gates, and the data of the worker.
     pub(crate) place: Place,
-    _place_of_api: Place,
     redis: Redis,
-    _postgres: Postgres,
-    _s3: SeaweedFs,
+    /// What only has to stay: the data of the other instance, and the other servers.
+    _others: (Place, Postgres, SeaweedFs),
 }
 
 impl Instances {
@@ -54,8 +53,7 @@ impl Instances {
         let (place, place_of_api) = (Place::new()?, Place::new()?);
         let worker = Service::start_with(&place, &of_role("worker"))?;
         let api = Service::start_with(&place_of_api, &of_role("api"))?;
-        let (_postgres, _s3, _place_of_api) = (postgres, s3, place_of_api);
-        Ok(Self { worker, api, place, _place_of_api, redis, _postgres, _s3 })
+        Ok(Self { worker, api, place, redis, _others: (place_of_api, postgres, s3) })
     }
 
     /// Somebody who looks into Redis.
