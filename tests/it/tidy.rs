@@ -192,7 +192,7 @@ fn every_role_begins_with_its_six_words() {
     let is_role = |source: &Source| {
         let below = source.path.strip_prefix("actors/src/roles/").expect("a role");
         // What several roles share is none.
-        !["mod.rs", "retry.rs"].contains(&below) && !below.contains('/')
+        !["mod.rs", "retry.rs", "takeovers.rs"].contains(&below) && !below.contains('/')
     };
     let roles: Vec<Source> = files("actors/src/roles", "rs").into_iter().filter(is_role).collect();
     assert!(roles.len() >= 8, "{} roles", roles.len());
