@@ -297,3 +297,42 @@ async fn every_key_of_a_run_has_a_life_time_and_none_is_left_after_its_end() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_stops_ends_what_it_runs_and_leaves_the_rest_to_others() {
+    let mut cluster = Cluster::start("").await;
+    let api = cluster.apis[0].api();
+    let mut owned = [Vec::new(), Vec::new()];
+    while owned[0].is_empty() {
+        let run = api.submit(&run_of([pty("a", &ticking("a", 100_000, 20))])).await;
+        wait_for("the run has output", RUN_LIMIT, async || {
+            let page = api.events(&run, "types=terminal&limit=1").await;
+            (!page.events.is_empty()).then_some(())
+        })
+        .await;
+        owned[cluster.owner_of(&run).await].push(run);
+    }
+    cluster.workers[0].signal(Signal::TERM);
+    let draining = cluster.workers[0].api();
+    wait_for("it takes no more", RUN_LIMIT, async || {
+        (draining.try_get("/readyz").await.ok()?.status == 503).then_some(())
+    })
+    .await;
+    // While it drains and when it is gone, others take what comes.
+    for _ in 0..3 {
+        let next = api.submit(&run_of([pty("a", "echo next")])).await;
+        assert_eq!(api.wait_ended(&next).await["status"], "COMPLETED");
+    }
+    let status = cluster.workers[0].wait_exit(RUN_LIMIT).await;
+    assert!(status.success(), "{status:?}");
+    for run in &owned[0] {
+        let view = api.wait_ended(run).await;
+        assert_eq!((&view["status"], &view["epoch"]), (&json!("CANCELLED"), &json!(0)), "{view}");
+        assert_eq!(view["recordings"]["live"], 0, "all is recorded before it goes: {view}");
+    }
+    for run in &owned[1] {
+        assert_eq!(api.run(run).await["status"], "RUNNING", "nobody else is disturbed");
+        api.cancel(run).await;
+        api.wait_ended(run).await;
+    }
+}

@@ -12,8 +12,8 @@ use crate::entry::{
 use crate::ids::{Epoch, InstanceId, NodeRef, RunKey, Seq, TenantId};
 use crate::moment::Timestamp;
 use crate::ports::{
-    Annotation, CancelRequest, Purged, RecordBatch, RunQuery, RunStore, StoreError,
-    StoredRun, Submission, Submitted, TraceQuery,
+    Annotation, CancelRequest, Purged, RecordBatch, RunQuery, RunStore, StoreError, StoredRun,
+    Submission, Submitted, TraceQuery,
 };
 use crate::run_spec::RunSpec;
 use crate::run_view::{NodeStatus, Progress, RunStatus, TerminalMode, TerminalView};
