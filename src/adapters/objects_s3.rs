@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 pub use self::client::{S3Credentials, S3Settings};
 use self::failure::Failures;
-use self::writer::S3Writer;
+use self::writer::{S3Writer, condition};
 use super::client_runtime::within;
 
 /// The largest request, and the size of the parts of longer objects, in bytes. Parts of one size: some stores
@@ -379,11 +379,6 @@ impl ObjectStore for S3Objects {
         let done = self.inner.runtime.spawn(probe).await;
         done.unwrap_or_else(|error| Err(self.inner.failures.away(&error.to_string())))
     }
-}
-
-/// `If-None-Match`, unless an object may take the place of another one.
-fn condition(replaces: bool) -> Option<String> {
-    (!replaces).then(|| "*".to_owned())
 }
 
 fn is_folder(prefix: &str) -> bool {

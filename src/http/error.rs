@@ -252,9 +252,7 @@ impl From<ObjectError> for ApiError {
     fn from(error: ObjectError) -> Self {
         match error {
             ObjectError::Unavailable(_) => Self::unavailable("the archive is away", error),
-            ObjectError::NotFound(_) | ObjectError::Damaged(..) | ObjectError::Exists(_) => {
-                Self::internal(error)
-            }
+            error => Self::internal(error),
         }
     }
 }

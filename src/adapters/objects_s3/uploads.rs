@@ -8,7 +8,8 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MultipartUpload
 use bytes::Bytes;
 use runcast_actors::ports::{ObjectError, ObjectKey};
 
-use super::{S3Objects, condition};
+use super::S3Objects;
+use super::writer::condition;
 
 /// An object that is uploaded in parts. Dropped before it is completed, it is aborted.
 pub(super) struct Upload {

@@ -8,6 +8,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::uploads::Upload;
 use super::{PART_BYTES, S3Objects};
 
+/// `If-None-Match`, unless an object may take the place of another one.
+pub(super) fn condition(replaces: bool) -> Option<String> {
+    (!replaces).then(|| "*".to_owned())
+}
+
 /// Gathers one part. What fits into it is put at once; only more makes an upload.
 pub(super) struct S3Writer {
     store: S3Objects,
