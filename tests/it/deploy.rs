@@ -54,7 +54,11 @@ fn composed(folder: &Path) -> Value {
     } else {
         Command::new(program("docker-compose", &[]))
     };
-    command.arg("--env-file").arg(folder.join("env")).arg("--file").arg(root().join("compose.yaml"));
+    command
+        .arg("--env-file")
+        .arg(folder.join("env"))
+        .arg("--file")
+        .arg(root().join("compose.yaml"));
     let read = succeeds(command.arg("config").output().expect("compose runs"));
     serde_saphyr::from_str(&read).expect("YAML")
 }
@@ -102,13 +106,17 @@ fn compose_takes_the_stack_and_the_service_takes_its_configuration() {
         assert!(directories.insert(volumes), "{name} shares a data directory");
         let grace = service["stop_grace_period"].as_str().expect("a time");
         assert!(Duration::from_secs(seconds(grace)) > longest_end(), "{name}: {grace}");
-        assert_eq!(service["healthcheck"]["test"].to_string(), r#"["CMD","runcast","healthcheck"]"#);
+        assert_eq!(
+            service["healthcheck"]["test"].to_string(),
+            r#"["CMD","runcast","healthcheck"]"#
+        );
         let sample = root().join("deploy/runcast.toml").display().to_string();
         let checked = runcast(&["config", "check", "--config", &sample], &environment_of(service));
         assert_eq!(succeeds(checked), "ok\n", "{name}");
     }
     let redis = services["redis"]["command"].to_string();
-    for option in ["--aclfile", "--maxmemory ", "--maxmemory-policy noeviction", "--appendonly yes"] {
+    for option in ["--aclfile", "--maxmemory ", "--maxmemory-policy noeviction", "--appendonly yes"]
+    {
         assert!(redis.contains(option), "{redis} lacks {option}");
     }
     assert!(services["s3"]["command"].to_string().contains("-s3.autoCreateBucket=false"));

@@ -18,7 +18,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// What programs leave behind: they end when nobody who started them is left.
 const ORPHANS: &str = "for i in 1 2 3 4 5; do (sleep 0.2 &); done; sleep 0.5; id -u";
 /// Ends in order when it is asked to, and says so.
-const POLITE: &str = "trap 'echo bye; exit 3' TERM; trap '' HUP; echo begun; while :; do sleep 0.1; done";
+const POLITE: &str =
+    "trap 'echo bye; exit 3' TERM; trap '' HUP; echo begun; while :; do sleep 0.1; done";
 
 /// Builds the image around the binary under test.
 async fn build(engine: &Engine) -> String {
@@ -27,7 +28,8 @@ async fn build(engine: &Engine) -> String {
     std::fs::copy(env!("CARGO_BIN_EXE_runcast"), context.path().join("runcast")).expect("a copy");
     let file = root().join("deploy/Dockerfile").display().to_string();
     let (base, folder) = (format!("BASE_IMAGE={base}"), context.path().display().to_string());
-    let line = ["build", "--network", "none", "--build-arg", "BINARY=prebuilt", "--build-arg", &base];
+    let line =
+        ["build", "--network", "none", "--build-arg", "BINARY=prebuilt", "--build-arg", &base];
     let line = [&line[..], &["--file", &file, "--tag", &image, &folder]].concat();
     engine.docker(&line).await;
     image

@@ -57,7 +57,9 @@ impl Engine {
     /// What a container has logged.
     pub(crate) async fn logs(&self, container: &str) -> String {
         let output = self.run(&["logs", container]).await;
-        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat()
+        [output.stdout, output.stderr]
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .concat()
     }
 
     /// Makes a base image of Debian's packages on this machine.
@@ -114,7 +116,9 @@ async fn start(client: &Path) -> (ServerProcess, String) {
         folder.display()
     );
     let daemon = program("dockerd", &[PathBuf::from("/usr/sbin")]);
-    let mut command = vec![daemon.display().to_string()];
+    // What it mounts goes with it, also when it is killed.
+    let mut command = ["unshare", "--mount", "--"].map(str::to_owned).to_vec();
+    command.push(daemon.display().to_string());
     command.extend(options.split_whitespace().map(str::to_owned));
     let process = ServerProcess::start(&folder, "TERM", &command);
     let answers = async || {
