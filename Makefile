@@ -16,7 +16,7 @@ page: ## Build the web page, which the next build of the service takes in
 	@scripts/page.sh
 
 # Also what is in deploy/: compose and systemd judge their files, a Docker Engine of its own builds and runs the
-# image around the binary under test, and Caddy stands in front of two instances.
+# image around the binary under test, and HAProxy stands in front of two instances.
 test: ## Run every test: of the player, of the page in a browser, of the service and its deployment
 	@scripts/setup.sh build test servers deploy page browser
 	@scripts/page.sh

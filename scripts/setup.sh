@@ -6,7 +6,7 @@
 #                                  take our recordings: zstd and asciinema
 #   scripts/setup.sh servers       the real servers of tests and benchmarks: PostgreSQL, Redis and SeaweedFS (an S3),
 #                                  the last in target/servers
-#   scripts/setup.sh deploy        what judges deploy/: the Docker Engine with its client, compose, Caddy, systemd
+#   scripts/setup.sh deploy        what judges deploy/: the Docker Engine with its client, compose, HAProxy, systemd
 #   scripts/setup.sh check         cargo-deny
 #   scripts/setup.sh page          Node with npm, and what the player depends on, as its lockfile says
 #   scripts/setup.sh browser       Chromium and the fonts that pages are compared with
@@ -68,7 +68,7 @@ for what in "$@"; do
         /usr/bin/docker buildx version > /dev/null 2>&1 || missing+=(docker-buildx)
       fi
       docker compose version > /dev/null 2>&1 || need docker-compose docker-compose
-      need caddy caddy
+      [ -x /usr/sbin/haproxy ] || need haproxy haproxy
       need systemd-analyze systemd
       ;;
     check)

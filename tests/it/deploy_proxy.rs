@@ -1,5 +1,6 @@
-//! `deploy/Caddyfile` with a real Caddy in front of two instances.
+//! `deploy/haproxy.cfg` with a real HAProxy in front of two instances.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::support::api::Api;
@@ -20,37 +21,44 @@ fn of_role(role: &str) -> ServiceBuilder {
 /// A proxy as in production, on a port of its own.
 struct Proxy {
     port: u16,
-    _process: ServerProcess,
+    process: ServerProcess,
 }
 
 impl Proxy {
     async fn start(instances: &[Service]) -> Self {
-        let (folder, [port]) = (folder("caddy"), free_ports());
-        let addresses: Vec<String> =
-            instances.iter().map(|instance| instance.address().to_string()).collect();
-        // `env` hands the variables on; Caddy keeps its own files where these say.
-        let command = [
-            "env".to_owned(),
-            format!("HOME={}", folder.display()),
-            format!("XDG_DATA_HOME={}", folder.display()),
-            format!("XDG_CONFIG_HOME={}", folder.display()),
-            format!("RUNCAST_SITE=http://127.0.0.1:{port}"),
-            format!("RUNCAST_UPSTREAMS={}", addresses.join(" ")),
-            program("caddy", &[]).display().to_string(),
-            "run".to_owned(),
-            "--adapter=caddyfile".to_owned(),
-            format!("--config={}", root().join("deploy/Caddyfile").display()),
-        ];
+        let (folder, [port]) = (folder("haproxy"), free_ports());
+        let mut config =
+            std::fs::read_to_string(root().join("deploy/haproxy.cfg")).expect("it is there");
+        let mut replace = |what: &str, with: &str| {
+            assert_eq!(config.matches(what).count(), 1, "{what}");
+            config = config.replace(what, with);
+        };
+        replace("bind :7420\n", &format!("bind 127.0.0.1:{port}\n"));
+        for (place, instance) in instances.iter().enumerate() {
+            replace(&format!(" api-{}:7420", place + 1), &format!(" {}", instance.address()));
+        }
+        let file = folder.join("haproxy.cfg");
+        std::fs::write(&file, config).expect("a file");
+        let daemon = program("haproxy", &[PathBuf::from("/usr/sbin")]);
+        let command = [daemon.display().to_string(), "-f".to_owned(), file.display().to_string()];
         let process = ServerProcess::start(&folder, "KILL", &command);
-        let proxy = Self { port, _process: process };
+        let proxy = Self { port, process };
         let answers =
             async || proxy.api().try_get("/readyz").await.ok().filter(|told| told.status == 200);
-        proxy._process.wait_ready("Caddy", answers).await;
+        proxy.process.wait_ready("HAProxy", answers).await;
         proxy
     }
 
     fn api(&self) -> Api {
         Api::new(&format!("http://127.0.0.1:{}", self.port))
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of the proxy:\n{}", self.process.log());
+        }
     }
 }
 

@@ -116,7 +116,9 @@ async fn start(client: &Path) -> (ServerProcess, String) {
         folder.display()
     );
     let daemon = program("dockerd", &[PathBuf::from("/usr/sbin")]);
-    let mut command = vec![daemon.display().to_string()];
+    // What it mounts goes with it, also when it is killed.
+    let mut command = ["unshare", "--mount", "--"].map(str::to_owned).to_vec();
+    command.push(daemon.display().to_string());
     command.extend(options.split_whitespace().map(str::to_owned));
     let process = ServerProcess::start(&folder, "TERM", &command);
     let answers = async || {

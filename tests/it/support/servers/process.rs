@@ -73,7 +73,7 @@ impl ServerProcess {
     }
 
     /// The end of its log.
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         let log = std::fs::read(self.folder.join("server.log")).unwrap_or_default();
         String::from_utf8_lossy(&log[log.len().saturating_sub(SHOWN_LOG_BYTES)..]).into_owned()
     }
