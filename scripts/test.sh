@@ -30,7 +30,7 @@ limited() {
 limited cargo test "$@"
 code=$?
 if [ "${#elsewhere[@]}" -gt 0 ]; then
-  limited env RUNCAST_TEST_ELSEWHERE=1 cargo test --test it --no-fail-fast -- "${elsewhere[@]}"
+  limited env RUNCAST_TEST_ELSEWHERE=1 cargo test --workspace --test it --no-fail-fast -- "${elsewhere[@]}"
   elsewhere_code=$?
   if [ "$code" -eq 0 ]; then code=$elsewhere_code; fi
 fi
