@@ -77,9 +77,28 @@ async fn a_row_that_a_killed_instance_has_left_is_waited_for_and_no_longer() {
 #[tokio::test(start_paused = true)]
 async fn of_two_that_start_at_the_same_time_one_stays() {
     let store = Arc::new(MemoryStore::new());
-    let (one, other) =
-        tokio::join!(start(&store, instance("one")), start(&store, instance("other")));
-    assert!(one.is_ok() && other.is_err());
+    // Both wait for a third one, which is dead.
+    start(&store, instance("killed")).await.expect("it is alone").kept.abort();
+    let later = async {
+        tokio::time::sleep(SEC).await;
+        start(&store, instance("other")).await
+    };
+    let (one, other) = tokio::join!(start(&store, instance("one")), later);
+    assert!(other.is_err());
+    // Also if it does not find out at once.
+    one.expect("it was the first").kept.abort();
+    let later = async {
+        tokio::time::sleep(SEC).await;
+        store.enter(&instance("other")).await.unwrap();
+        loop {
+            tokio::time::sleep(SEC / 2).await;
+            store.announce(&instance("other")).await.unwrap();
+        }
+    };
+    tokio::select! {
+        next = start(&store, instance("next")) => assert!(next.is_ok(), "it was the first"),
+        () = later => {}
+    }
 }
 
 #[tokio::test(start_paused = true)]
