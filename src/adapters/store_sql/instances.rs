@@ -16,7 +16,9 @@ const FORGOTTEN_AFTER: Duration = Duration::from_hours(7 * 24);
 /// Now, in microseconds since 1970.
 fn now(store: &SqlStore) -> &'static str {
     match store.write.get_database_backend() {
-        DbBackend::Postgres => "CAST(extract(epoch FROM statement_timestamp()) * 1000000 AS bigint)",
+        DbBackend::Postgres => {
+            "CAST(extract(epoch FROM statement_timestamp()) * 1000000 AS bigint)"
+        }
         _ => "CAST((julianday('now') - 2440587.5) * 86400000000 AS bigint)",
     }
 }
