@@ -1,6 +1,7 @@
 //! What is in `deploy/` and `compose.yaml`, judged by the tools that take it.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -144,7 +145,6 @@ fn secrets_are_made_once_and_only_hashes_of_tokens_are_kept() {
         assert!(pairs.iter().all(|(_, value)| value != token));
     }
     let file = folder.path().join("env");
-    use std::os::unix::fs::PermissionsExt as _;
     let mode = std::fs::metadata(&file).expect("a file").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let before = std::fs::read(&file).expect("a file");

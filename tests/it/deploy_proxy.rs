@@ -1,4 +1,4 @@
-//! `deploy/haproxy.cfg` with a real HAProxy in front of two instances.
+//! `deploy/haproxy.cfg` with a real proxy in front of two instances.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -288,6 +288,23 @@ fn every_metric_of_the_documents_exists() {
 }
 
 #[test]
+fn what_the_runbooks_quote_from_the_log_is_said() {
+    let text = std::fs::read_to_string(root().join("docs/runbooks.md")).expect("the runbooks");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let said: String = sources().into_iter().map(|source| source.text).collect();
+    let is_sentence = |quoted: &&str| {
+        let is_letter = |letter: char| letter.is_ascii_lowercase() || ": ".contains(letter);
+        quoted.matches(' ').count() >= 2 && quoted.chars().all(is_letter)
+    };
+    let text = words.join(" ");
+    let quoted: Vec<&str> = text.split('`').skip(1).step_by(2).filter(is_sentence).collect();
+    assert!(quoted.len() >= 8, "{quoted:?}");
+    for sentence in quoted {
+        assert!(said.contains(sentence), "nothing says `{sentence}`");
+    }
+}
+
+#[test]
 fn config_toml_documents_every_key_with_its_default() {
     let text = std::fs::read_to_string(root().join("config.toml")).expect("the configuration");
     let defaults: toml::Table =

@@ -43,7 +43,6 @@ impl Engine {
     }
 
     /// Runs the client and gives what it says, without the line end.
-    #[track_caller]
     pub(crate) fn docker(&self, arguments: &[&str]) -> impl Future<Output = String> + use<> {
         let (line, running) = (arguments.join(" "), self.run(arguments));
         async move {
