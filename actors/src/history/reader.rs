@@ -15,6 +15,8 @@ use crate::ports::{LogError, Page, RecordingStore, Replica, RunLog, RunStore, St
 
 /// How old may be what is known of the checkpoints of a run of another instance while the replica has it.
 const CHECKPOINTS_AGE: Duration = Duration::from_secs(1);
+/// How long the database may keep those waiting for whom the replica has something.
+const DATABASE_PATIENCE: Duration = Duration::from_millis(500);
 /// Of how many runs checkpoints are remembered.
 const RUNS_REMEMBERED: usize = 10_000;
 /// How often followers of a run of another instance look, though nobody tells that it has grown.
@@ -102,8 +104,10 @@ impl NearestReader {
             };
         // It is at its end, has trimmed, was emptied, is gone because all is recorded, or is away. Where it has
         // nothing, the end of the run is known from what is recorded alone, and that must not be old.
-        let age = if page.tail == Seq::START { Duration::ZERO } else { CHECKPOINTS_AGE };
-        let Recorded { through, is_whole } = self.recorded(run, age).await?;
+        let Recorded { through, is_whole } = match page.tail {
+            Seq::START => self.recorded(run, Duration::ZERO).await?,
+            _ => self.recorded_about(run).await,
+        };
         match away {
             Some(error) if through <= after && !is_whole => Err(error),
             _ => {
@@ -121,6 +125,20 @@ impl NearestReader {
             None => wake,
             Some(replica) => wake.or(replica.follow(run), LOOK_EVERY),
         }
+    }
+
+    /// What is recorded, as of about [`CHECKPOINTS_AGE`] ago, or longer if the database is slow or away: what
+    /// the replica has goes on all the same.
+    async fn recorded_about(&self, run: &RunKey) -> Recorded {
+        let asked = self.recorded(run, CHECKPOINTS_AGE);
+        if let Ok(Ok(recorded)) = tokio::time::timeout(DATABASE_PATIENCE, asked).await {
+            return recorded;
+        }
+        let mut known = self.lock();
+        let (at, recorded) =
+            known.entry(run.clone()).or_insert((Instant::now(), Recorded::default()));
+        *at = Instant::now();
+        *recorded
     }
 
     /// What is recorded, as of at most this long ago.

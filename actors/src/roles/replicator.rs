@@ -63,11 +63,17 @@ impl Replicator {
                     self.group.kill(ExitStatus::failed(error));
                     return ExitStatus::Killed;
                 }
-                LogError::Corrupt(_) => return ExitStatus::failed(error),
+                // What nobody understands is of no use to anybody: it begins anew.
+                LogError::Corrupt(_) => {
+                    tracing::error!(run = %self.run, %error, "the replica is damaged");
+                    drop(self.replica.remove(&self.run).await);
+                }
                 // It has forgotten where it was: from what it has now on.
                 LogError::Behind { .. } => {}
                 LogError::Unavailable(_) => {
                     metrics::counter!("runcast_replica_append_failures_total").increment(1);
+                    // If it is there and its memory is used up, this makes room.
+                    drop(self.replica.trim(&self.run, self.through()).await);
                 }
             }
             retry.wait(&self.run, "the replica waits", &error).await;
@@ -80,7 +86,7 @@ impl Replicator {
         let (mut cursor, mut held) = self.measure(tail.trimmed, tail.seq).await?;
         self.note(cursor);
         loop {
-            let page = self.read_log(cursor).await?;
+            let page = self.read_log(cursor).await;
             let Some(last) = page.entries.last().map(|entry| entry.seq) else {
                 wake.changed().await;
                 continue;
@@ -113,11 +119,16 @@ impl Replicator {
         self.archived.borrow().seq.min(*self.recorded.borrow())
     }
 
-    async fn read_log(&self, after: Seq) -> Result<Page, LogError> {
+    async fn read_log(&self, after: Seq) -> Page {
         loop {
             match self.log.read(&self.run, after, READ_BYTES).await {
+                Ok(page) => return page,
                 Err(LogError::Unavailable(_)) => tokio::time::sleep(RETRY_FIRST).await,
-                read => return read,
+                Err(error) => {
+                    // Whoever else follows the log meets it, too; no restart mends it.
+                    self.group.kill(ExitStatus::failed(error));
+                    std::future::pending().await
+                }
             }
         }
     }
@@ -129,7 +140,7 @@ impl Replicator {
         let mut held = Stretches::new(self.max_bytes);
         let mut cursor = after;
         while cursor < through {
-            let mut page = self.read_log(cursor).await?;
+            let mut page = self.read_log(cursor).await;
             if page.trimmed > cursor {
                 cursor = page.trimmed.min(through);
                 self.replica.trim(&self.run, cursor).await?;

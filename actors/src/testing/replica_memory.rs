@@ -105,6 +105,14 @@ impl MemoryReplica {
         }
     }
 
+    /// From now on nobody can read where the copy of a run ends: an owner gets `Corrupt` until it is removed.
+    pub fn spoil(&self, run: &RunKey) {
+        let mut inner = self.lock();
+        if let Some(copy) = inner.copy(run) {
+            copy.is_spoilt = true;
+        }
+    }
+
     /// While true, appends and screens answer `Unavailable`, as on a server whose memory is used up.
     pub fn set_full(&self, is_full: bool) {
         self.lock().is_full = is_full;

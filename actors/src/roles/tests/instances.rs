@@ -112,6 +112,50 @@ async fn p1_a_replica_that_is_lost_or_away_is_filled_again_and_leaves_no_gap() {
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]
+async fn p5_what_the_replica_has_goes_on_while_the_database_is_away() {
+    let world = two(&writing(800, 1000), Limits::default());
+    let owned = world.here.begin(&single()).await;
+    tokio::time::sleep(SEC).await;
+    world.here.store.set_unavailable(true);
+    let (mut cursor, mut longest) = (Seq::START, Duration::ZERO);
+    let begun = Instant::now();
+    while begun.elapsed() < 4 * SEC {
+        let asked = Instant::now();
+        let stretch = world.there.service.history.read(&run(), cursor, 50_000).await;
+        cursor = stretch.expect("it goes on").through;
+        longest = longest.max(asked.elapsed());
+        tokio::time::sleep(10 * MS).await;
+    }
+    assert!(cursor > Seq(300) && longest < SEC, "{cursor:?} after {longest:?}");
+    world.here.store.set_unavailable(false);
+    world.here.ended(&owned).await;
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
+async fn p3_a_replica_that_is_damaged_begins_anew_and_one_without_memory_gives_up_what_is_recorded()
+{
+    let world = two(&writing(2000, 1000), Limits::default());
+    let owned = world.here.begin(&single()).await;
+    let trouble = async {
+        for _ in 0..3 {
+            tokio::time::sleep(2 * SEC).await;
+            world.replica.spoil(&run());
+        }
+        tokio::time::sleep(2 * SEC).await;
+        let first = || world.replica.entries(&run()).first().map(|entry| entry.seq);
+        assert!(first().is_some(), "it was filled again");
+        let before = first();
+        world.replica.set_full(true);
+        tokio::time::sleep(2 * SEC).await;
+        assert_ne!(first(), before, "what is recorded has gone");
+        world.replica.set_full(false);
+    };
+    let (seen, story, ()) =
+        tokio::join!(world.follow_there(50_000), world.here.ended(&owned), trouble);
+    assert_eq!(seen, story.0);
+}
+
+#[tokio::test(flavor = "local", start_paused = true)]
 async fn p3_a_replica_holds_no_more_than_its_bound_and_a_late_reader_gets_everything() {
     let limits = Limits { replica_bytes: 200_000, hot_min: SEC, ..Limits::default() };
     let world = two(&writing(3000, 1000), limits);

@@ -18,6 +18,8 @@ pub(super) struct Copy {
     pub(super) entries: BTreeMap<Seq, Arc<Entry>>,
     /// Those of `entries` that nobody can read.
     pub(super) damaged: HashSet<Seq>,
+    /// Nobody can read where it ends.
+    pub(super) is_spoilt: bool,
     pub(super) screens: BTreeMap<StreamKey, Bytes>,
     pub(super) screens_seq: Seq,
     pub(super) expires: Option<Instant>,
@@ -25,6 +27,9 @@ pub(super) struct Copy {
 
 impl Copy {
     pub(super) fn admit(&self, mine: Epoch) -> Result<(), LogError> {
+        if self.is_spoilt {
+            return Err(LogError::Corrupt("its end, as a test asked for".to_owned()));
+        }
         let current = self.epoch;
         if mine < current { Err(LogError::Fenced { mine, current }) } else { Ok(()) }
     }
