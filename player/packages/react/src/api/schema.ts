@@ -705,7 +705,7 @@ export interface components {
             logMovedAside?: string | null;
             /** @description True if it can. */
             ready: boolean;
-            /** @description The stores it has, by name: `database`, `log`, `archive`. */
+            /** @description The stores it has, by name: `database`, `log`, `archive`, `replica`; the last also if it lacks one. */
             stores: {
                 [key: string]: components["schemas"]["StoreReadiness"];
             };
