@@ -85,7 +85,9 @@ fn each_rule_names_its_key_and_what_is_allowed() {
         ("[archive]\ndelete_after_secs = 86401".into(), "archive.delete_after_secs", "0 to 86400"),
         ("[archive]\ncache_bytes = 0".into(), "archive.cache_bytes", "4194304 to"),
         (
-            "[archive]\nsegment_bytes = 33554432\n[redis]\nurl = \"redis://r\"".into(),
+            "[archive]\nsegment_bytes = 33554432\n[redis]\nurl = \"redis://r\"\n\
+             max_bytes_per_run = 67108864"
+                .into(),
             "redis.max_bytes_per_run",
             "at least 134217728 (4 * archive.segment_bytes)",
         ),
