@@ -127,7 +127,7 @@ impl Replicator {
                 Err(error) => {
                     // Whoever else follows the log meets it, too; no restart mends it.
                     self.group.kill(ExitStatus::failed(error));
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
             }
         }
