@@ -119,7 +119,7 @@ async fn p1_p6_any_instance_serves_any_run_and_the_death_of_two_harms_only_what_
     for (run, _) in &watched {
         apis[1].wait_node_running(run, "a").await;
     }
-    let victims: Vec<String> = {
+    let owned: Vec<String> = {
         let mut owned = Vec::new();
         for (run, _) in &watched {
             wait_for("the run has output", RUN_LIMIT, async || {
@@ -133,14 +133,20 @@ async fn p1_p6_any_instance_serves_any_run_and_the_death_of_two_harms_only_what_
         }
         owned
     };
-    assert!(!victims.is_empty() && victims.len() < runs, "both workers run something");
+    assert!(!owned.is_empty() && owned.len() < runs, "both workers run something");
     cluster.workers[0].kill9();
     cluster.apis[0].kill9();
     let ended = tokio::time::Instant::now();
-    for run in &victims {
+    let mut victims = Vec::new();
+    for run in &owned {
         let view = apis[1].wait_ended(run).await;
-        assert_eq!(view["failure"]["kind"], "LOST", "{view}");
+        // On a slow machine some have ended before.
+        if view["status"] != "COMPLETED" {
+            assert_eq!(view["failure"]["kind"], "LOST", "{view}");
+            victims.push(run.clone());
+        }
     }
+    assert!(!victims.is_empty(), "some were in the middle");
     // Twice the lease, and what a busy machine takes for it.
     assert!(ended.elapsed() < LEASE * 2 + Duration::from_secs(10), "{:?}", ended.elapsed());
     for (run, viewers) in watched {
