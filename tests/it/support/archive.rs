@@ -20,8 +20,9 @@ use super::service::Service;
 pub(crate) const ARCHIVES_AT_ONCE: &str = "[archive]\nsegment_bytes = 65536\n\
      flush_interval_ms = 100\ndelete_after_secs = 0\n[retention]\nhot_min_secs = 0";
 
-/// How soon every recording has its final state after a restart.
-const FINAL_LIMIT: Duration = Duration::from_secs(10);
+/// How soon recordings are final after the end of their run, or a restart. Ten seconds are promised, which the
+/// benchmark `recovery` measures; here several services in debug builds share two cores.
+const FINAL_LIMIT: Duration = Duration::from_secs(30);
 /// The reaper looks every five seconds.
 const TIDY_LIMIT: Duration = Duration::from_secs(30);
 
