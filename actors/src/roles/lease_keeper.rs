@@ -1,7 +1,7 @@
 //! Owns: nothing; it keeps what the manager holds.
 //! Takes: nothing; it renews every third of a lease, whatever else the database is asked.
 //! Sends: renewals to the database; `LeasesLost` to the manager.
-//! Queue: none; a renewal that is slow keeps no later one waiting, up to three at once.
+//! Queue: none; one renewal at a time, as two of them would wait for each other's rows.
 //! Stops: with the service.
 //! Restart: yes.
 
@@ -9,17 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Addr, Message};
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use tokio::time::MissedTickBehavior;
 
 use crate::ids::{Epoch, InstanceId, RunKey};
 use crate::kernel::ExitStatus;
 use crate::ports::{RunStore, StoreError};
 use crate::roles::run_manager::RunManager;
-
-/// How often a lease is renewed while it holds.
-const RENEWALS_PER_LEASE: u32 = 3;
 
 /// Which runs the manager holds, and under which epoch.
 #[derive(Debug, Message)]
@@ -46,37 +41,34 @@ pub struct LeaseKeeper {
 impl LeaseKeeper {
     /// One incarnation.
     pub async fn keep(self: Arc<Self>) -> ExitStatus {
-        let mut ticks = tokio::time::interval(self.lease / RENEWALS_PER_LEASE);
+        let mut ticks = tokio::time::interval(self.lease / 3);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut under_way = FuturesUnordered::new();
         loop {
-            tokio::select! {
-                _ = ticks.tick() => {
-                    let Ok(held) = self.manager.send(GetHeldRuns).await else {
-                        return ExitStatus::DownstreamClosed;
-                    };
-                    if !held.is_empty() && under_way.len() < RENEWALS_PER_LEASE as usize {
-                        under_way.push(self.renew(held));
-                    }
-                }
-                Some(renewed) = under_way.next() => match renewed {
-                    Ok(lost) if lost.is_empty() => {}
-                    // A manager that is busy is told at the next renewal.
-                    Ok(lost) => drop(self.manager.try_send(LeasesLost(lost))),
-                    Err(error) => tracing::warn!(%error, "leases were not renewed"),
-                },
+            ticks.tick().await;
+            let Ok(held) = self.manager.send(GetHeldRuns).await else {
+                return ExitStatus::DownstreamClosed;
+            };
+            if held.is_empty() {
+                continue;
+            }
+            match self.renew(&held).await {
+                Ok(lost) if lost.is_empty() => {}
+                // A manager that is busy is told at the next renewal.
+                Ok(lost) => drop(self.manager.try_send(LeasesLost(lost))),
+                Err(error) => tracing::warn!(%error, "leases were not renewed"),
             }
         }
     }
 
-    /// Gives those that are not ours any more. After a whole lease it came too late.
-    async fn renew(&self, held: Vec<(RunKey, Epoch)>) -> Result<Vec<(RunKey, Epoch)>, StoreError> {
-        let limit = self.lease;
-        let renewing = self.store.renew(&self.instance, self.lease, &held);
+    /// Gives those that are not ours any more. A slow database may take half a lease for it; after that it hangs,
+    /// and there is time for another one.
+    async fn renew(&self, held: &[(RunKey, Epoch)]) -> Result<Vec<(RunKey, Epoch)>, StoreError> {
+        let limit = self.lease / 2;
+        let renewing = self.store.renew(&self.instance, self.lease, held);
         let lost = tokio::time::timeout(limit, renewing).await.unwrap_or_else(|_| {
             let limit_ms = limit.as_millis();
             Err(StoreError::Unavailable(format!("no answer within {limit_ms} ms")))
         })?;
-        Ok(held.into_iter().filter(|(run, _)| lost.contains(run)).collect())
+        Ok(held.iter().filter(|(run, _)| lost.contains(run)).cloned().collect())
     }
 }
