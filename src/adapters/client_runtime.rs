@@ -7,6 +7,26 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
+use tokio::task::{JoinError, JoinHandle};
+
+/// Runs `call` as a task of `runtime`, so that it goes on at once however busy the caller is. A caller that goes
+/// away stops it.
+pub(super) async fn apart<C>(runtime: &Handle, call: C) -> Result<C::Output, JoinError>
+where
+    C: Future<Output: Send> + Send + 'static,
+{
+    let mut task = Apart(runtime.spawn(call));
+    (&mut task.0).await
+}
+
+/// A task that nobody needs any more once this is dropped.
+struct Apart<T>(JoinHandle<T>);
+
+impl<T> Drop for Apart<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 /// Awaits `call` with its sockets, timers and tasks in `runtime`. The caller only polls it, so one that goes
 /// away stops it.

@@ -10,7 +10,8 @@ use runcast::adapters::store_sql::{SqlStore, SqlStoreSettings};
 use runcast_actors::ids::{Epoch, InstanceId, Seq, TenantId};
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{
-    ObjectKey, RecordingStore as _, RunQuery, RunStore, StoreError, Submitted, TraceQuery,
+    ArchiveBatch, ObjectKey, RecordingStore as _, RunQuery, RunStore, StoreError, Submitted,
+    TraceQuery,
 };
 use runcast_actors::run_view::RunStatus;
 use runcast_actors::testing::store_conformance::{run_key, submission};
@@ -178,6 +179,45 @@ async fn a_foreign_lock_stops_what_needs_it_in_time_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_are_renewed_whatever_else_waits_and_what_an_owner_writes_renews_too() {
+    let url = Postgres::shared().await.database().await;
+    let store = connected(settings(url.clone())).await;
+    let me: InstanceId = "me".parse().expect("a name");
+    for run in ["locked", "free"] {
+        store.submit(submission(run, "x")).await.expect("submitted");
+    }
+    let held = store.claim(&me, Duration::from_secs(1), 10).await.expect("it answers");
+    let held: Vec<_> = held.into_iter().map(|claim| (claim.run, claim.epoch)).collect();
+    let until = async |run| {
+        let leases = store.leases().await.expect("it answers");
+        let lease = leases.into_iter().find(|lease| lease.run == run_key(run));
+        lease.expect("it is held").lease_until
+    };
+    let (locked, free) = (until("locked").await, until("free").await);
+    let other = other(&url).await;
+    let lock = "BEGIN; SELECT 1 FROM runs WHERE run_id = 'locked' FOR UPDATE";
+    other.execute_unprepared(lock).await.expect("locked");
+    // As many as there are connections wait for that lock, and two more.
+    let writing: Vec<_> = (0..5)
+        .map(|_| {
+            let store = store.clone();
+            let batch = ArchiveBatch { through: Seq(1), ..ArchiveBatch::default() };
+            tokio::spawn(async move { store.archive(&run_key("locked"), Epoch(0), batch).await })
+        })
+        .collect();
+    let asked = Instant::now();
+    assert_eq!(store.renew(&me, LEASE, &held).await.expect("it answers"), []);
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert!(until("free").await > free);
+    assert_eq!(until("locked").await, locked, "left out");
+    other.execute_unprepared("ROLLBACK").await.expect("given back");
+    for written in writing {
+        written.await.expect("no panic").expect("written");
+    }
+    assert!(until("locked").await > locked, "it lives, as it writes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_takes_no_writes_for_a_while_is_away_and_no_connection_stays_with_it() {
     let url = Postgres::shared().await.database().await;
     let store = connected(settings(url.clone())).await;
@@ -203,6 +243,7 @@ async fn a_server_that_takes_no_writes_for_a_while_is_away_and_no_connection_sta
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_that_swallows_everything_takes_no_connection_for_good() {
+    const ASKED_AT_ONCE: u32 = 4;
     let server = Postgres::shared().await;
     let proxy = Proxy::to(server.port()).await;
     let direct = server.database().await;
@@ -211,13 +252,16 @@ async fn a_network_that_swallows_everything_takes_no_connection_for_good() {
     // Long enough that all are asked before the first is given up.
     let limit = Duration::from_secs(5);
     let (statement_timeout, acquire_timeout) = (limit, limit);
-    let short = SqlStoreSettings { statement_timeout, acquire_timeout, ..settings(url) };
+    // One of them is for leases alone.
+    let max_connections = 1 + ASKED_AT_ONCE;
+    let short =
+        SqlStoreSettings { statement_timeout, acquire_timeout, max_connections, ..settings(url) };
     let store = connected(short).await;
     store.submit(submission("locked", "x")).await.expect("submitted");
     let (locking, watching) = (other(&direct).await, other(&direct).await);
     locking.execute_unprepared("BEGIN; SELECT 1 FROM runs FOR UPDATE").await.expect("locked");
     // All connections are in the middle of something when nothing gets through any more.
-    let asking: Vec<_> = (0..4)
+    let asking: Vec<_> = (0..ASKED_AT_ONCE)
         .map(|_| {
             let store = store.clone();
             tokio::spawn(async move { store.release(&run_key("locked"), Epoch(0)).await })
@@ -228,7 +272,7 @@ async fn a_network_that_swallows_everything_takes_no_connection_for_good() {
              AND wait_event_type = 'Lock'";
         let statement = Statement::from_string(watching.get_database_backend(), sql);
         let waiting = watching.query_all_raw(statement).await.expect("the connections");
-        (waiting.len() == 4).then_some(())
+        (waiting.len() == ASKED_AT_ONCE as usize).then_some(())
     })
     .await;
     proxy.set(Way::Swallowed);

@@ -54,7 +54,8 @@ pub(super) struct Checkpoints {
     pub(super) archived: Seq,
 }
 
-/// Locks the row of a run for its owner, until the transaction ends.
+/// Locks the row of a run for its owner, until the transaction ends. That is a sign of life as good as a renewal,
+/// which leaves out rows that are locked: who watches the lease sees it changed.
 pub(super) async fn lock_run(
     store: &SqlStore,
     transaction: &DatabaseTransaction,
@@ -62,7 +63,8 @@ pub(super) async fn lock_run(
     epoch: Epoch,
 ) -> Result<Checkpoints, StoreError> {
     let failed = |error| store_error(&error);
-    let sql = "UPDATE runs SET epoch = epoch WHERE tenant_id = $1 AND run_id = $2 AND epoch = $3 \
+    let sql = "UPDATE runs SET lease_until = lease_until + 1 \
+         WHERE tenant_id = $1 AND run_id = $2 AND epoch = $3 \
          AND purged_at IS NULL RETURNING recorded_through_seq, archived_through_seq";
     let values: Vec<Value> =
         vec![run.tenant.as_str().into(), run.run.as_str().into(), i64::from(epoch.0).into()];
@@ -131,12 +133,15 @@ pub(super) async fn claim(
     Ok(claims)
 }
 
+/// Renews what nobody has locked at this moment: only the owner writes there, and its writes renew it, too. One
+/// statement that waited for some rows would keep all others locked.
 pub(super) async fn renew(
     store: &SqlStore,
     owner: &InstanceId,
     lease: Duration,
     runs: &[(RunKey, Epoch)],
 ) -> Result<Vec<RunKey>, StoreError> {
+    let failed = |error| store_error(&error);
     let until = Timestamp::now().plus(lease).0;
     let mut held = HashSet::new();
     for part in runs.chunks(ROWS_PER_STATEMENT) {
@@ -149,15 +154,23 @@ pub(super) async fn renew(
             values.push(run.run.as_str().into());
             values.push(i64::from(epoch.0).into());
         }
-        let sql = format!(
-            "UPDATE runs SET lease_until = $1 WHERE owner = $2 \
-             AND (tenant_id, run_id, epoch) IN (VALUES {}) RETURNING tenant_id, run_id",
-            keys.join(", ")
-        );
-        let renewed = store.write.query_all_raw(store.statement(sql, values)).await;
-        for row in renewed.map_err(|error| store_error(&error))? {
-            let column =
-                |name| row.try_get::<String>("", name).map_err(|error| store_error(&error));
+        let ours =
+            format!("owner = $2 AND (tenant_id, run_id, epoch) IN (VALUES {})", keys.join(", "));
+        let sql = match store.alive.get_database_backend() {
+            DbBackend::Postgres => format!(
+                "WITH free AS MATERIALIZED ( \
+                     SELECT tenant_id, run_id FROM runs WHERE {ours} FOR UPDATE SKIP LOCKED), \
+                 renewed AS (UPDATE runs SET lease_until = $1 FROM free \
+                     WHERE runs.tenant_id = free.tenant_id AND runs.run_id = free.run_id) \
+                 SELECT tenant_id, run_id FROM runs WHERE {ours}"
+            ),
+            _ => {
+                format!("UPDATE runs SET lease_until = $1 WHERE {ours} RETURNING tenant_id, run_id")
+            }
+        };
+        let renewed = store.alive.query_all_raw(store.statement(sql, values)).await;
+        for row in renewed.map_err(failed)? {
+            let column = |name| row.try_get::<String>("", name).map_err(failed);
             held.insert(run_key(&column("tenant_id")?, &column("run_id")?)?);
         }
     }
@@ -174,7 +187,7 @@ pub(super) async fn leases(store: &SqlStore) -> Result<Vec<Lease>, StoreError> {
          WHERE owner IS NULL AND status NOT IN ($1, $2) AND (tenant_id, run_id) IN ( \
              SELECT tenant_id, run_id FROM workflow_terminal_records WHERE state = 'live')";
     let values: Vec<Value> = unfinished().into_iter().map(Value::from).collect();
-    let rows = store.read.query_all_raw(store.statement(sql, values)).await.map_err(failed)?;
+    let rows = store.alive.query_all_raw(store.statement(sql, values)).await.map_err(failed)?;
     let lease = |row: &QueryResult| {
         let text = |name| row.try_get::<String>("", name).map_err(failed);
         let owner: Option<String> = row.try_get("", "owner").map_err(failed)?;

@@ -174,8 +174,9 @@ impl Asked {
             return Ok(self.head(StatusCode::NOT_MODIFIED, Some(etag)).finish());
         }
         let Some(etag) = etag else {
-            let follow =
-                if self.follow { Some(self.following(api, caller, request)?) } else { None };
+            // What a node that has ended still lacks here is on its way from who ran it.
+            let comes = self.follow || self.node.status.is_terminal();
+            let follow = if comes { Some(self.following(api, caller, request)?) } else { None };
             let mut head = self.head(StatusCode::OK, None);
             let export = self.export(api, StreamPlace::default(), ByteWindow::ALL, follow).await?;
             return Ok(head.streaming(pieces(export)));
