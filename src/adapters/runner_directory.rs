@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
-use runcast_actors::ids::RunKey;
+use runcast_actors::ids::{RunKey, TenantId};
 use runcast_actors::ports::{NodeCommand, StartError};
 use rustix::fs::{CWD, Mode, OFlags};
 
@@ -28,6 +28,26 @@ pub(super) struct NodeFiles {
 /// The directory of a run below the work directory.
 pub(super) fn run_dir(work_dir: &Path, run: &RunKey) -> PathBuf {
     work_dir.join(run.tenant.as_str()).join(run.run.as_str())
+}
+
+/// The runs that have a directory below the work directory.
+pub(super) fn runs(work_dir: &Path) -> io::Result<Vec<RunKey>> {
+    let mut runs = Vec::new();
+    for tenant in names(work_dir)? {
+        let Ok(id) = tenant.parse() else { continue };
+        // One that has just gone has none.
+        let of_tenant = names(&work_dir.join(&tenant)).unwrap_or_default();
+        let runs_of_tenant = of_tenant.iter().filter_map(|run| run.parse().ok());
+        runs.extend(runs_of_tenant.map(|run| RunKey { tenant: TenantId::clone(&id), run }));
+    }
+    Ok(runs)
+}
+
+fn names(path: &Path) -> io::Result<Vec<String>> {
+    let entries = fs::read_dir(path)?;
+    let name = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().into_string());
+    let names = entries.map(name).collect::<Result<Vec<_>, _>>()?;
+    Ok(names.into_iter().flatten().collect())
 }
 
 /// Makes everything an attempt needs.

@@ -95,6 +95,16 @@ impl Runner for LocalRunner {
         }
     }
 
+    async fn directories(&self) -> Vec<RunKey> {
+        let settings = Arc::clone(&self.settings);
+        let listing = move || runner_directory::runs(&settings.work_dir);
+        let listed = tokio::task::spawn_blocking(listing).await.map_err(io::Error::other).flatten();
+        listed.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the directories of runs were not listed");
+            Vec::new()
+        })
+    }
+
     async fn remove_directory(&self, run: &RunKey) {
         if let Err(error) = self.remove_run_dir(run).await {
             tracing::warn!(%run, %error, "the directory of a run was not removed");

@@ -14,11 +14,14 @@ pub struct RetentionSettings {
     pub hot_ttl_secs: u64,
     /// How long recordings are kept after their end, in days, 1 to 36,500; 0: for ever.
     pub recordings_days: u64,
+    /// How long the directory in which the nodes of a run worked is kept after its end, in days, 1 to 36,500; 0: for
+    /// ever.
+    pub work_days: u64,
 }
 
 impl Default for RetentionSettings {
     fn default() -> Self {
-        Self { hot_min_secs: 300, hot_ttl_secs: 300, recordings_days: 0 }
+        Self { hot_min_secs: 300, hot_ttl_secs: 300, recordings_days: 0, work_days: 7 }
     }
 }
 
@@ -27,5 +30,6 @@ impl RetentionSettings {
         rules.range("retention.hot_min_secs", self.hot_min_secs, 0, 30 * 24 * 3600);
         rules.range("retention.hot_ttl_secs", self.hot_ttl_secs, 0, 30 * 24 * 3600);
         rules.range("retention.recordings_days", self.recordings_days, 0, 36_500);
+        rules.range("retention.work_days", self.work_days, 0, 36_500);
     }
 }

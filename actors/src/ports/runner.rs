@@ -18,6 +18,9 @@ pub trait Runner: Send + Sync {
     /// numbers belong to somebody else by now.
     async fn kill_leftovers(&self, identity: ProcessIdentity);
 
+    /// The runs that have a directory here, in no order; not those that cannot be listed.
+    async fn directories(&self) -> Vec<RunKey>;
+
     /// Forgets the directory of a run.
     async fn remove_directory(&self, run: &RunKey);
 }

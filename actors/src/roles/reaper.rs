@@ -14,10 +14,12 @@ use crate::history::{History, HistoryError};
 use crate::ids::{RunKey, Seq};
 use crate::kernel::ExitStatus;
 use crate::moment::Timestamp;
-use crate::ports::{ObjectKey, RunLog, RunStore};
+use crate::ports::{ObjectKey, RunLog, RunStore, Runner};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(5);
+/// Directories stay for days: only every so many looks they are looked at.
+const LOOKS_PER_LOOK_AT_DIRECTORIES: u32 = 12;
 /// Objects or runs of one look.
 const AT_ONCE: u32 = 200;
 
@@ -30,6 +32,8 @@ pub struct Retention {
     pub superseded: Duration,
     /// Recordings, from their end (`retention.recordings_days`); none: for ever.
     pub recordings: Option<Duration>,
+    /// Directories in which nodes worked, from the end of their run (`retention.work_days`); none: for ever.
+    pub work: Option<Duration>,
 }
 
 /// Cleans up behind runs that have ended.
@@ -40,25 +44,27 @@ pub struct Reaper {
     pub store: Arc<dyn RunStore>,
     /// What is kept of them.
     pub history: History,
+    /// What has directories of runs.
+    pub runner: Arc<dyn Runner>,
     /// How long.
     pub retention: Retention,
 }
 
-/// Which runs were looked at for their logs.
+/// Which runs were looked at, of those that have something here.
 #[derive(Default)]
-struct Trimming {
+struct Round {
     /// The last one.
     last: Option<RunKey>,
-    /// Trimmed as far as they ever will be, and still in the log.
-    trimmed: HashSet<RunKey>,
+    /// Those of which nothing can go any more while they are here.
+    done: HashSet<RunKey>,
 }
 
-impl Trimming {
+impl Round {
     /// Those of this look: it goes on behind the last, and after the end at the beginning.
     fn next(&mut self, mut runs: Vec<RunKey>) -> Vec<RunKey> {
         runs.sort_unstable();
-        self.trimmed.retain(|run| runs.binary_search(run).is_ok());
-        runs.retain(|run| !self.trimmed.contains(run));
+        self.done.retain(|run| runs.binary_search(run).is_ok());
+        runs.retain(|run| !self.done.contains(run));
         let seen = self.last.as_ref().map_or(0, |last| runs.partition_point(|run| run <= last));
         runs.rotate_left(seen);
         runs.truncate(AT_ONCE as usize);
@@ -70,17 +76,21 @@ impl Trimming {
 impl Reaper {
     /// One incarnation.
     pub async fn look(self: Arc<Self>) -> ExitStatus {
-        let mut trimming = Trimming::default();
+        let (mut logs, mut directories) = (Round::default(), Round::default());
+        let mut looks: u32 = 0;
         loop {
-            for result in [
+            let mut results = vec![
                 self.delete_superseded().await,
-                self.trim_ended(&mut trimming).await,
+                self.trim_ended(&mut logs).await,
                 self.expire().await,
-            ] {
-                if let Err(error) = result {
-                    tracing::warn!(%error, "what runs left behind was not cleaned up");
-                }
+            ];
+            if looks.is_multiple_of(LOOKS_PER_LOOK_AT_DIRECTORIES) {
+                results.push(self.remove_directories(&mut directories).await);
             }
+            for error in results.into_iter().filter_map(Result::err) {
+                tracing::warn!(%error, "what runs left behind was not cleaned up");
+            }
+            looks = looks.wrapping_add(1);
             tokio::time::sleep(EVERY).await;
         }
     }
@@ -105,9 +115,9 @@ impl Reaper {
     }
 
     /// What an owner leaves in the log is trimmed here when its time has come, also after a restart.
-    async fn trim_ended(&self, trimming: &mut Trimming) -> Result<(), HistoryError> {
+    async fn trim_ended(&self, round: &mut Round) -> Result<(), HistoryError> {
         let ended_before = Timestamp::now().minus(self.retention.hot_min);
-        for run in trimming.next(self.log.runs().await?) {
+        for run in round.next(self.log.runs().await?) {
             if self.history.live().contains(&run) {
                 continue;
             }
@@ -127,7 +137,27 @@ impl Reaper {
             let (archived, _) =
                 self.history.archive().recordings().segments(&run, None, Seq::MAX, 1).await?;
             self.log.trim(&run, archived.min(view.last_seq)).await?;
-            trimming.trimmed.insert(run);
+            round.done.insert(run);
+        }
+        Ok(())
+    }
+
+    /// The instance on which nodes worked looks after what they left there; nobody else can.
+    async fn remove_directories(&self, round: &mut Round) -> Result<(), HistoryError> {
+        let ended_before = self.retention.work.map(|keep| Timestamp::now().minus(keep));
+        for run in round.next(self.runner.directories().await) {
+            if self.history.live().contains(&run) {
+                continue;
+            }
+            // One that this database does not know may be of another one.
+            let Some(stored) = self.store.find(&run).await? else { continue };
+            let is_over = || {
+                let (finished, before) = (stored.view.finished_at?, ended_before?);
+                Some(stored.view.status.is_terminal() && finished <= before)
+            };
+            if stored.purged || is_over().unwrap_or(false) {
+                self.runner.remove_directory(&run).await;
+            }
         }
         Ok(())
     }
@@ -171,16 +201,16 @@ mod tests {
             (0..2 * at_once + 50).map(|n| run_key(&format!("r{n:04}"))).collect();
         let mut held = all.clone();
         held.reverse();
-        let mut trimming = Trimming::default();
-        assert_eq!(trimming.next(held.clone()), all[..at_once]);
-        trimming.trimmed.extend(all[..10].iter().cloned());
-        assert_eq!(trimming.next(held.clone()), all[at_once..2 * at_once]);
+        let mut round = Round::default();
+        assert_eq!(round.next(held.clone()), all[..at_once]);
+        round.done.extend(all[..10].iter().cloned());
+        assert_eq!(round.next(held.clone()), all[at_once..2 * at_once]);
         let next: Vec<RunKey> = all[2 * at_once..].iter().chain(&all[10..]).cloned().collect();
-        assert_eq!(trimming.next(held.clone()), next[..at_once]);
+        assert_eq!(round.next(held.clone()), next[..at_once]);
 
-        assert_eq!(trimming.next(all[5..15].to_vec()).len(), 5);
-        assert_eq!(trimming.trimmed.len(), 5, "what the log does not hold is forgotten");
-        assert!(trimming.next(Vec::new()).is_empty());
-        assert_eq!(trimming.next(all[..3].to_vec()), all[..3]);
+        assert_eq!(round.next(all[5..15].to_vec()).len(), 5);
+        assert_eq!(round.done.len(), 5, "what the log does not hold is forgotten");
+        assert!(round.next(Vec::new()).is_empty());
+        assert_eq!(round.next(all[..3].to_vec()), all[..3]);
     }
 }

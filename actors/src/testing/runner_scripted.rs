@@ -133,6 +133,10 @@ impl Runner for ScriptedRunner {
     // Its processes are no processes of this machine, and it has no directories.
     async fn kill_leftovers(&self, _: ProcessIdentity) {}
 
+    async fn directories(&self) -> Vec<RunKey> {
+        Vec::new()
+    }
+
     async fn remove_directory(&self, _: &RunKey) {}
 }
 
@@ -151,6 +155,10 @@ impl Runner for EchoRunner {
 
     // Its processes are no processes of this machine, and it has no directories.
     async fn kill_leftovers(&self, _: ProcessIdentity) {}
+
+    async fn directories(&self) -> Vec<RunKey> {
+        Vec::new()
+    }
 
     async fn remove_directory(&self, _: &RunKey) {}
 }

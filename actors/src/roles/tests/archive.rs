@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::json;
 
 use super::world::*;
 use crate::archive::compaction::compact;
@@ -221,34 +220,6 @@ async fn a_damaged_frame_is_looked_at_once_until_it_is_forgotten() {
     assert_eq!(read().await, left, "it is not read again");
     archive.forget(&run());
     assert!(read().await > left, "now it is");
-}
-
-#[tokio::test(flavor = "local", start_paused = true)]
-async fn what_retention_removed_is_a_gap_that_says_so() {
-    let runner = ScriptedRunner::new().with_script(&node("a"), talker(3));
-    let limits = Limits { hot_min: Duration::ZERO, ..Limits::default() };
-    let world = World::with(&runner, limits);
-    let owned = world.begin(&json!({ "nodes": [{ "ref": "a", "command": ["x"] }] })).await;
-    assert_eq!(soon(owned.group.ended()).await, ExitStatus::Finished);
-    let reaper = crate::roles::reaper::Reaper {
-        log: world.log.clone(),
-        store: world.store.clone(),
-        history: world.service.history.clone(),
-        retention: crate::roles::reaper::Retention {
-            hot_min: Duration::ZERO,
-            superseded: Duration::ZERO,
-            recordings: Some(Duration::ZERO),
-        },
-    };
-    let reaping = tokio::task::spawn_local(std::sync::Arc::new(reaper).look());
-    tokio::time::sleep(60 * SEC).await;
-    reaping.abort();
-    assert!(world.objects.keys().is_empty(), "no object is left: {:?}", world.objects.keys());
-    let items = world.items(Seq::START, 1 << 20).await;
-    let gaps = items.iter().filter(|item| matches!(item, Item::Gap(gap) if gap.reason == "purged"));
-    assert!(gaps.count() > 0);
-    assert!(items.iter().any(|item| matches!(item, Item::Entry(_))), "what happened is still told");
-    assert!(recording(&world, "a").await.purged_at.is_some());
 }
 
 #[tokio::test(flavor = "local", start_paused = true)]

@@ -102,6 +102,10 @@ impl Runner for PanickingRunner {
 
     async fn kill_leftovers(&self, _: ProcessIdentity) {}
 
+    async fn directories(&self) -> Vec<RunKey> {
+        Vec::new()
+    }
+
     async fn remove_directory(&self, _: &RunKey) {}
 }
 

@@ -9,5 +9,6 @@ mod graph;
 mod instances;
 mod ownership;
 mod presence;
+mod reaper;
 mod takeover;
 mod world;
