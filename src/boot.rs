@@ -176,8 +176,8 @@ pub async fn run(
     let core = Supervisor::new("service", &root, observers.clone());
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let arbiters = Arc::new(ArbiterPool::new(threads, "runs")?);
-    let painters = Arc::new(ArbiterPool::with_thread_start(1, "screens", lower_priority)?);
-    let archivers = Arc::new(ArbiterPool::with_thread_start(1, "archive", lower_priority)?);
+    let painters = Arc::new(ArbiterPool::with_thread_start(1, "screens", || lower_priority(19))?);
+    let archivers = Arc::new(ArbiterPool::with_thread_start(1, "archive", || lower_priority(10))?);
     let replication = replication(&settings, clients)?;
     let replica = replication.as_ref().map(|replication| replication.replica.clone());
     let history = History::new(log.clone(), replica.clone(), store.clone(), archive);
@@ -265,6 +265,7 @@ pub async fn run(
         log: log.clone(),
         store: store.clone(),
         history: history.clone(),
+        runner: service.runner.clone(),
         retention,
     });
     core.spawn_follower("Reaper", policy, &archivers.pick(0), move |_| reaper.clone().look());
@@ -449,11 +450,12 @@ fn replication(
 
 fn retention(settings: &Settings) -> Retention {
     const DAY: u64 = 24 * 60 * 60;
-    let days = settings.retention.recordings_days;
+    let days = |days: u64| (days > 0).then(|| Duration::from_secs(days * DAY));
     Retention {
         hot_min: Duration::from_secs(settings.retention.hot_min_secs),
         superseded: Duration::from_secs(settings.archive.delete_after_secs),
-        recordings: (days > 0).then(|| Duration::from_secs(days * DAY)),
+        recordings: days(settings.retention.recordings_days),
+        work: days(settings.retention.work_days),
     }
 }
 
@@ -538,10 +540,11 @@ async fn watch_log(
     }
 }
 
-/// Screens and archives may lag; what captures and sends may not.
-fn lower_priority() {
+/// Screens and archives may lag; what captures and sends may not. Programs wait for an archive that lags far, and for
+/// screens never.
+fn lower_priority(nice: i32) {
     // On Linux the priority is the thread's own.
-    if let Err(error) = rustix::process::setpriority_process(None, 19) {
+    if let Err(error) = rustix::process::setpriority_process(None, nice) {
         tracing::warn!(%error, "screens and archives run at normal priority");
     }
 }

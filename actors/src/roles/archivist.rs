@@ -1,7 +1,8 @@
 //! Owns: the archive's checkpoint of one run and the encoders of its streams.
 //! Takes: nothing; it follows the log.
 //! Sends: segments to the object store, then their rows with the checkpoint; whole recordings at the end.
-//! Queue: none; the log is its queue. It holds what it has encoded since the checkpoint, compressed.
+//! Queue: none; the log is its queue. It holds what it has encoded since the checkpoint, compressed: what is being
+//! written, and what comes behind it.
 //! Stops: when every recording of a run that has ended has its final state.
 //! Restart: yes, from the checkpoint; what was encoded beyond it is encoded again.
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use self::stores::RETRY_FIRST;
@@ -93,6 +95,8 @@ struct Work {
     oldest: Option<Instant>,
     began: Instant,
     has_ended: bool,
+    /// What is being written while more is encoded; one flush at most.
+    writing: JoinSet<Result<(), ExitStatus>>,
 }
 
 struct StreamWork {
@@ -110,7 +114,7 @@ impl Archivist {
         }
     }
 
-    async fn archive_to_the_end(&self) -> Result<(), ExitStatus> {
+    async fn archive_to_the_end(self: &Arc<Self>) -> Result<(), ExitStatus> {
         let mut wake = self.log.follow(&self.run);
         let mut work = self.resume().await?;
         loop {
@@ -130,8 +134,12 @@ impl Archivist {
             let is_due = work.oldest.is_some_and(|oldest| oldest.elapsed() >= interval);
             let is_end = work.has_ended && is_at_tail;
             if work.gathered >= self.settings.segment_bytes || is_due || is_end {
-                self.flush(&mut work).await?;
-                self.finalise_ended(&mut work, is_end).await?;
+                self.settle(&mut work).await?;
+                self.flush(&mut work);
+                if is_end || work.streams.values().any(StreamWork::has_just_ended) {
+                    self.settle(&mut work).await?;
+                    self.finalise_ended(&mut work, is_end).await?;
+                }
             }
             if is_end {
                 self.archived.send_modify(|archived| archived.is_final = true);
@@ -142,13 +150,18 @@ impl Archivist {
                 tokio::task::yield_now().await;
                 continue;
             }
-            match work.oldest {
-                None => wake.changed().await,
-                Some(oldest) => {
-                    tokio::select! {
-                        () = wake.changed() => {}
-                        () = tokio::time::sleep_until(oldest + interval) => continue,
-                    }
+            let due = async {
+                match work.oldest {
+                    Some(oldest) => tokio::time::sleep_until(oldest + interval).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = wake.changed() => {}
+                () = due => continue,
+                Some(written) = work.writing.join_next() => {
+                    self.written(&work, written)?;
+                    continue;
                 }
             }
             // What comes a little later is encoded with it.
@@ -176,6 +189,7 @@ impl Archivist {
             oldest: None,
             began: Instant::now(),
             // The last entry may be archived already, or lost with the log, so that it will not come by.
+            writing: JoinSet::new(),
             has_ended: self
                 .live
                 .get(&self.run)
@@ -257,19 +271,30 @@ impl Archivist {
         StreamWork { encoder: StreamEncoder::new(stream, header), recording, has_changed: false }
     }
 
-    /// Writes what was encoded since the checkpoint, and moves it.
-    async fn flush(&self, work: &mut Work) -> Result<(), ExitStatus> {
-        let started = Instant::now();
+    /// Begins to write what was encoded since the last time.
+    fn flush(self: &Arc<Self>, work: &mut Work) {
         let mut batch = ArchiveBatch { through: work.cursor, ..ArchiveBatch::default() };
         let mut encoded = Vec::new();
         for (key, stream) in &mut work.streams {
             if !std::mem::take(&mut stream.has_changed) {
                 continue;
             }
-            encoded.extend(stream.encoder.cut().map(|segment| (key, segment)));
+            encoded.extend(stream.encoder.cut().map(|segment| (key.clone(), segment)));
             stream.describe(self.epoch);
             batch.recordings.push(stream.recording.clone());
         }
+        work.gathered = 0;
+        work.oldest = None;
+        work.writing.spawn_local(self.clone().write(batch, encoded));
+    }
+
+    /// Writes segments and then their rows, which moves the checkpoint.
+    async fn write(
+        self: Arc<Self>,
+        mut batch: ArchiveBatch,
+        encoded: Vec<(StreamKey, EncodedSegment)>,
+    ) -> Result<(), ExitStatus> {
+        let started = Instant::now();
         let encoded_bytes: u64 =
             encoded.iter().map(|(_, segment)| segment.bytes.len() as u64).sum();
         let puts = encoded.into_iter().map(|(key, segment)| self.put(key, segment));
@@ -282,23 +307,38 @@ impl Archivist {
             metrics::histogram!("runcast_archive_flush_seconds").record(started.elapsed());
             metrics::counter!("runcast_archive_stored_bytes_total").increment(encoded_bytes);
         }
-        work.gathered = 0;
-        work.oldest = None;
-        self.archived.send_modify(|archived| archived.seq = work.cursor);
+        self.archived.send_modify(|archived| archived.seq = batch.through);
+        Ok(())
+    }
+
+    /// Waits until all that was cut is written.
+    async fn settle(&self, work: &mut Work) -> Result<(), ExitStatus> {
+        while let Some(written) = work.writing.join_next().await {
+            self.written(work, written)?;
+        }
+        Ok(())
+    }
+
+    fn written(
+        &self,
+        work: &Work,
+        written: Result<Result<(), ExitStatus>, JoinError>,
+    ) -> Result<(), ExitStatus> {
+        written.map_err(|error| ExitStatus::failed(error)).flatten()?;
         self.show_counts(work);
         Ok(())
     }
 
-    async fn put(&self, key: &StreamKey, encoded: EncodedSegment) -> Result<Segment, ExitStatus> {
+    async fn put(&self, key: StreamKey, encoded: EncodedSegment) -> Result<Segment, ExitStatus> {
         let EncodedSegment { frames, bytes } = encoded;
         let first = frames.first().map(|frame| frame.first_chunk).unwrap_or_default();
         let last = frames.last().map(|frame| frame.last_chunk).unwrap_or_default();
-        let object = ObjectKey::segment(&self.run, key, first, last, self.epoch);
+        let object = ObjectKey::segment(&self.run, &key, first, last, self.epoch);
         let objects = self.archive.objects();
         self.stored(async || objects.put(&object, bytes.clone()).await).await?;
         fail_point("archive.segment_written");
         let length = bytes.len() as u64;
-        Ok(Segment { stream: key.clone(), epoch: self.epoch, object, length, frames })
+        Ok(Segment { stream: key, epoch: self.epoch, object, length, frames })
     }
 
     /// Deletes segments that an owner wrote before it died, without their rows.
@@ -311,6 +351,11 @@ impl Archivist {
 }
 
 impl StreamWork {
+    /// True if it is written to its end, and has no final state yet.
+    fn has_just_ended(&self) -> bool {
+        self.recording.state == RecordingState::Live && self.encoder.state().exit().is_some()
+    }
+
     /// Brings the row up to what the encoder has seen.
     fn describe(&mut self, epoch: Epoch) {
         let (recording, state) = (&mut self.recording, self.encoder.state());

@@ -24,8 +24,7 @@ impl Archivist {
         is_end: bool,
     ) -> Result<(), ExitStatus> {
         let ended = |stream: &&mut StreamWork| {
-            stream.recording.state == RecordingState::Live
-                && (is_end || stream.encoder.state().exit().is_some())
+            stream.has_just_ended() || (is_end && stream.recording.state == RecordingState::Live)
         };
         let endings = work.streams.values_mut().filter(ended).map(|stream| self.finalise(stream));
         // Most of it is waiting for the disk.
