@@ -139,7 +139,7 @@ fn failed(context: &CaptureContext, error: &std::io::Error) -> bool {
 
 /// Waits for the gate and for a permit; a wait that lasts is told.
 async fn room_to_read(context: &CaptureContext, bytes: u32) -> BytePermit {
-    if context.gate.closed().is_none()
+    if context.gate.is_open()
         && let Some(permit) = context.budget.try_acquire(bytes)
     {
         return permit;

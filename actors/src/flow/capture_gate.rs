@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{Mutex as Queue, watch};
 
 use crate::flow::stretches::Stretches;
 use crate::ids::Seq;
@@ -31,6 +31,8 @@ pub struct CaptureGate {
     unrecorded: Arc<Backlog>,
     unreplicated: Arc<Backlog>,
     grown: watch::Sender<()>,
+    /// Whoever waits for the gate; the first one looks at it, the others wait for their turn.
+    waiting: Arc<Queue<()>>,
     health: watch::Receiver<LogHealth>,
 }
 
@@ -98,6 +100,7 @@ impl CaptureGate {
             unrecorded: Backlog::new("runcast_archive_backlog_bytes", limits.unrecorded),
             unreplicated: Backlog::new("runcast_replica_lag_bytes", to_replicate),
             grown: watch::Sender::new(()),
+            waiting: Arc::default(),
             health,
         }
     }
@@ -141,8 +144,15 @@ impl CaptureGate {
         }
     }
 
-    /// Waits until reading is allowed. Cancel-safe.
+    /// True if reading is allowed and nobody waits for it.
+    pub fn is_open(&self) -> bool {
+        self.closed().is_none() && self.waiting.try_lock().is_ok()
+    }
+
+    /// Waits until reading is allowed. Terminals pass in the order in which they came: a gate that opens again and
+    /// again for a moment lets all of them read as much. Cancel-safe, but who gives up loses the place.
     pub async fn open(&self) {
+        let _turn = self.waiting.lock().await;
         let mut grown = self.grown.subscribe();
         let mut health = self.health.clone();
         while self.closed().is_some() {
@@ -205,6 +215,30 @@ mod tests {
         let opened = tokio::spawn(async move { waiter.open().await });
         health.send_replace(LogHealth::Up);
         opened.await.expect("the gate opens");
+    }
+
+    #[tokio::test]
+    async fn who_waits_longest_passes_first_and_nobody_passes_by() {
+        let (_health, receiver) = watch::channel(LogHealth::Up);
+        let gate = CaptureGate::new(limits(100), receiver);
+        assert!(gate.is_open());
+        gate.appended(Seq(1), 100);
+        let passed = Arc::new(Mutex::new(Vec::new()));
+        let mut waiting = tokio::task::JoinSet::new();
+        for number in 0..20 {
+            let (gate, passed) = (gate.clone(), passed.clone());
+            waiting.spawn(async move {
+                gate.open().await;
+                passed.lock().expect("not poisoned").push(number);
+            });
+            tokio::task::yield_now().await;
+        }
+        gate.recorded(Seq(1));
+        assert!(gate.closed().is_none());
+        assert!(!gate.is_open(), "others came first");
+        waiting.join_all().await;
+        assert_eq!(*passed.lock().expect("not poisoned"), (0..20).collect::<Vec<_>>());
+        assert!(gate.is_open());
     }
 
     #[test]

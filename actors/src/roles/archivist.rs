@@ -324,7 +324,7 @@ impl Archivist {
         work: &Work,
         written: Result<Result<(), ExitStatus>, JoinError>,
     ) -> Result<(), ExitStatus> {
-        written.map_err(|error| ExitStatus::failed(error)).flatten()?;
+        written.map_err(ExitStatus::failed).flatten()?;
         self.show_counts(work);
         Ok(())
     }

@@ -98,7 +98,7 @@ async fn directories_go_with_their_time_or_their_run_and_those_of_others_stay() 
         assert_eq!(runner.directories().await.len(), 2, "kept for {keep:?}");
     }
     look(&world, runner.clone(), Retention { work: Some(Duration::ZERO), ..FOR_EVER }).await;
-    assert_eq!(runner.directories().await, [foreign.clone()]);
+    assert_eq!(runner.directories().await, std::slice::from_ref(&foreign));
 
     runner.0.lock().unwrap().push(run());
     world.store.purge(&run()).await.unwrap();
