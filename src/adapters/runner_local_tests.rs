@@ -276,7 +276,7 @@ async fn a_node_gets_its_own_environment_directory_and_inputs() {
     assert_eq!(lines[1], run_dir.join("work/deep").display().to_string());
     assert_eq!(lines[2..], [r#"{"target":"x"}"#, "own run-1 node 2"]);
     drop(started);
-    assert_eq!(setup.runner.directories().await, [run.clone()]);
+    assert_eq!(setup.runner.directories().await, std::slice::from_ref(&run));
     setup.runner.remove_run_dir(&run).await.unwrap();
     assert!(!run_dir.exists());
     assert_eq!(setup.runner.directories().await, []);

@@ -85,10 +85,11 @@ impl Replicator {
         let tail = self.replica.fence(&self.run, self.epoch).await?;
         let (mut cursor, mut held) = self.measure(tail.trimmed, tail.seq).await?;
         self.note(cursor);
+        let mut page = self.read_log(cursor).await;
         loop {
-            let page = self.read_log(cursor).await;
             let Some(last) = page.entries.last().map(|entry| entry.seq) else {
                 wake.changed().await;
+                page = self.read_log(cursor).await;
                 continue;
             };
             let bytes = self.cost(&page);
@@ -97,7 +98,11 @@ impl Replicator {
             let after = cursor.max(page.trimmed);
             let recorded = self.through().max(page.trimmed);
             let batch = ReplicaBatch { after, recorded, entries: page.entries };
-            self.replica.append(&self.run, self.epoch, batch).await?;
+            // The next page is read while this one travels.
+            let appending = self.replica.append(&self.run, self.epoch, batch);
+            let (appended, next) = tokio::join!(appending, self.read_log(last));
+            appended?;
+            page = next;
             retry.succeeded();
             held.add(last, bytes);
             cursor = last;
