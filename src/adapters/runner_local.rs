@@ -62,8 +62,11 @@ impl LocalRunner {
     /// Removes the directory of a run with everything its nodes left there.
     pub async fn remove_run_dir(&self, run: &RunKey) -> io::Result<()> {
         let path = runner_directory::run_dir(&self.settings.work_dir, run);
-        let removed = tokio::task::spawn_blocking(move || fs::remove_dir_all(path)).await;
-        match removed.map_err(io::Error::other)? {
+        // On a thread of its own: a runtime that ends waits for its own, and this may take minutes.
+        let (told, removed) = tokio::sync::oneshot::channel();
+        let removing = move || drop(told.send(fs::remove_dir_all(path)));
+        std::thread::Builder::new().name("cleaner".to_owned()).spawn(removing)?;
+        match removed.await.map_err(io::Error::other)? {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             result => result,
         }

@@ -13,7 +13,7 @@ pub struct DatabaseSettings {
     /// `sqlite://FILE` or `postgres://…`; else `runcast.db` in `server.data_dir`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<DatabaseUrl>,
-    /// Connections, 2 to 1,000; on PostgreSQL one of them is for leases and presence alone.
+    /// Connections, 3 to 1,000; on PostgreSQL two of them are for the renewal of leases alone.
     pub max_connections: u32,
 }
 
@@ -25,7 +25,7 @@ impl Default for DatabaseSettings {
 
 impl DatabaseSettings {
     pub(super) fn check(&self, rules: &mut Rules) {
-        rules.range("database.max_connections", u64::from(self.max_connections), 2, 1000);
+        rules.range("database.max_connections", u64::from(self.max_connections), 3, 1000);
         let Some(url) = &self.url else { return };
         let known = ["sqlite:", "postgres://", "postgresql://"];
         if !known.iter().any(|scheme| url.expose().starts_with(scheme)) {

@@ -115,7 +115,7 @@ fn each_rule_names_its_key_and_what_is_allowed() {
         ("[server]\ntls_key = \"a\"".into(), "server.tls_key", "both or neither"),
         ("[server]\nlisten = \"0.0.0.0:80\"".into(), "server.listen", "127.0.0.1"),
         ("[server]\nlisten = \"nowhere\"".into(), "server.listen", "socket address"),
-        ("[database]\nmax_connections = 1".into(), "database.max_connections", "2 to 1000"),
+        ("[database]\nmax_connections = 2".into(), "database.max_connections", "3 to 1000"),
         ("[database]\nurl = \"mysql://x\"".into(), "database.url", "sqlite://FILE"),
         ("[terminal]\ncols = 1001".into(), "terminal.cols", "1 to 1000"),
         ("[terminal]\nrows = 0".into(), "terminal.rows", "1 to 500"),

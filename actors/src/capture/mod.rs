@@ -111,11 +111,15 @@ pub async fn capture(
         }
         let room = u32::try_from(coalescer.room()).unwrap_or(u32::MAX).max(MIN_PERMIT_BYTES);
         let asked_at = Instant::now();
-        let is_full = context.gate.closed() == Some(Closed::LogFull);
         let permit = tokio::select! {
             biased;
             permit = room_to_read(&context, room) => permit,
-            () = tokio::time::sleep(DRAIN_WAIT), if current == Phase::Draining && is_full => break true,
+            () = tokio::time::sleep(DRAIN_WAIT), if current == Phase::Draining => {
+                match context.gate.closed() {
+                    Some(Closed::LogFull) => break true,
+                    _ => continue,
+                }
+            }
             () = sleep_until(flush_at) => continue,
             _ = phase.changed() => continue,
         };
@@ -139,7 +143,7 @@ fn failed(context: &CaptureContext, error: &std::io::Error) -> bool {
 
 /// Waits for the gate and for a permit; a wait that lasts is told.
 async fn room_to_read(context: &CaptureContext, bytes: u32) -> BytePermit {
-    if context.gate.is_open()
+    if context.gate.closed().is_none()
         && let Some(permit) = context.budget.try_acquire(bytes)
     {
         return permit;

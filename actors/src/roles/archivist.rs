@@ -11,6 +11,7 @@ mod stores;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -80,6 +81,8 @@ pub struct Archivist {
     pub live: LiveRuns,
     /// The group of the run.
     pub group: KillSwitch,
+    /// False before the first incarnation.
+    pub has_begun: AtomicBool,
 }
 
 /// What one incarnation has in hand.
@@ -124,7 +127,10 @@ impl Archivist {
                     tokio::time::sleep(RETRY_FIRST).await;
                     continue;
                 }
-                Err(error) => return Err(ExitStatus::failed(error)),
+                Err(error) => {
+                    self.settle(&mut work).await?;
+                    return Err(ExitStatus::failed(error));
+                }
             };
             let is_at_tail = page.entries.last().is_none_or(|last| last.seq >= page.tail);
             for entry in &page.entries {
@@ -208,7 +214,10 @@ impl Archivist {
             archived.seq = through;
             is_new
         });
-        self.delete_left_overs().await;
+        // Not after a fault of ours: what was being written then may still get its rows.
+        if !self.has_begun.swap(true, Ordering::Relaxed) {
+            self.delete_left_overs().await;
+        }
         Ok(work)
     }
 

@@ -332,6 +332,7 @@ impl Owner {
             archived: archived.clone(),
             live: history.live().clone(),
             group: group.kill_switch().clone(),
+            has_begun: AtomicBool::new(false),
         });
         let archivers = self.service.archivers.pick(hash_of(&run));
         group.spawn_follower("Archivist", policy, &archivers, move |_| archivist.clone().follow());

@@ -58,7 +58,7 @@ pub(super) async fn instances(store: &SqlStore) -> Result<Vec<SeenInstance>, Sto
          FROM instances ORDER BY started_at, id",
         now(store)
     );
-    let rows = store.alive.query_all_raw(store.statement(sql, Vec::new())).await;
+    let rows = store.read.query_all_raw(store.statement(sql, Vec::new())).await;
     rows.map_err(|error| store_error(&error))?.iter().map(seen).collect()
 }
 
@@ -88,6 +88,6 @@ pub(super) async fn leave(store: &SqlStore, me: &InstanceId) -> Result<(), Store
 }
 
 async fn execute(store: &SqlStore, sql: &str, values: Vec<Value>) -> Result<(), StoreError> {
-    let done = store.alive.execute_raw(store.statement(sql, values)).await;
+    let done = store.write.execute_raw(store.statement(sql, values)).await;
     done.map(drop).map_err(|error| store_error(&error))
 }

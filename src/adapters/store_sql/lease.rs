@@ -156,7 +156,7 @@ pub(super) async fn renew(
         }
         let ours =
             format!("owner = $2 AND (tenant_id, run_id, epoch) IN (VALUES {})", keys.join(", "));
-        let sql = match store.alive.get_database_backend() {
+        let sql = match store.leases.get_database_backend() {
             DbBackend::Postgres => format!(
                 "WITH free AS MATERIALIZED ( \
                      SELECT tenant_id, run_id FROM runs WHERE {ours} FOR UPDATE SKIP LOCKED), \
@@ -168,7 +168,7 @@ pub(super) async fn renew(
                 format!("UPDATE runs SET lease_until = $1 WHERE {ours} RETURNING tenant_id, run_id")
             }
         };
-        let renewed = store.alive.query_all_raw(store.statement(sql, values)).await;
+        let renewed = store.leases.query_all_raw(store.statement(sql, values)).await;
         for row in renewed.map_err(failed)? {
             let column = |name| row.try_get::<String>("", name).map_err(failed);
             held.insert(run_key(&column("tenant_id")?, &column("run_id")?)?);
@@ -187,7 +187,7 @@ pub(super) async fn leases(store: &SqlStore) -> Result<Vec<Lease>, StoreError> {
          WHERE owner IS NULL AND status NOT IN ($1, $2) AND (tenant_id, run_id) IN ( \
              SELECT tenant_id, run_id FROM workflow_terminal_records WHERE state = 'live')";
     let values: Vec<Value> = unfinished().into_iter().map(Value::from).collect();
-    let rows = store.alive.query_all_raw(store.statement(sql, values)).await.map_err(failed)?;
+    let rows = store.read.query_all_raw(store.statement(sql, values)).await.map_err(failed)?;
     let lease = |row: &QueryResult| {
         let text = |name| row.try_get::<String>("", name).map_err(failed);
         let owner: Option<String> = row.try_get("", "owner").map_err(failed)?;

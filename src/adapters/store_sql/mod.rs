@@ -2,7 +2,7 @@
 //!
 //! SQLite has one writer: its statements go through a pool of one connection, so that writers queue here and
 //! not at the lock of the file; reads have their own connections and go on beside it. PostgreSQL has one pool, and
-//! one connection more by which an instance tells that it lives, however many wait for the others.
+//! another one for the renewal of leases, however many wait for the first.
 //! Every call ends within the statement timeout; one that is given up is rolled back. Calls run as tasks of the
 //! runtime in which the store was connected, whoever waits for them: a caller whose thread has a low priority, or
 //! is busy, would else keep a connection, and the locks of a transaction, until it gets its turn.
@@ -40,12 +40,15 @@ pub use self::migrate::MigrationState;
 /// Rows of one INSERT or one list of keys: far below the 32,766 parameters of SQLite.
 const ROWS_PER_STATEMENT: usize = 500;
 
+/// One that renews, and another one should the first hang.
+const LEASE_CONNECTIONS: u32 = 2;
+
 /// Where the database is, and how long it may take.
 #[derive(Debug, Clone)]
 pub struct SqlStoreSettings {
     /// `sqlite://PATH` or `postgres://…`.
     pub url: String,
-    /// At most this many connections, at least 2; on SQLite this many readers beside the one writer.
+    /// At most this many connections, at least 3; on SQLite this many readers beside the one writer.
     pub max_connections: u32,
     /// How long a call waits for a connection.
     pub acquire_timeout: Duration,
@@ -58,8 +61,8 @@ pub struct SqlStoreSettings {
 pub struct SqlStore {
     write: DatabaseConnection,
     read: DatabaseConnection,
-    /// For leases and presence alone.
-    alive: DatabaseConnection,
+    /// For the renewal of leases alone.
+    leases: DatabaseConnection,
     statement_timeout: Duration,
     runtime: Handle,
 }
@@ -81,24 +84,24 @@ impl SqlStore {
             pool.map_err(|error| store_error(&error))
         };
         if !DbBackend::Sqlite.is_prefix_of(&settings.url) {
-            let alive = pool(1).await?;
+            let leases = pool(LEASE_CONNECTIONS).await?;
             let (write, read) = {
-                let shared = pool(connections.saturating_sub(1)).await?;
+                let shared = pool(connections.saturating_sub(LEASE_CONNECTIONS)).await?;
                 (shared.clone(), shared)
             };
-            return Ok(Self { write, read, alive, statement_timeout, runtime });
+            return Ok(Self { write, read, leases, statement_timeout, runtime });
         }
         create_folder(&settings.url).await?;
         // The writer comes first: it creates the file and turns on the write-ahead log.
         let write = pool(1).await?;
         let read = pool(connections).await?;
-        Ok(Self { alive: write.clone(), write, read, statement_timeout, runtime })
+        Ok(Self { leases: write.clone(), write, read, statement_timeout, runtime })
     }
 
     /// Closes all connections; calls after this are `Unavailable`.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.limited(async |store| {
-            for pool in [&store.read, &store.write, &store.alive] {
+            for pool in [&store.read, &store.write, &store.leases] {
                 pool.close_by_ref().await.map_err(|error| store_error(&error))?;
             }
             Ok(())

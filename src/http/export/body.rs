@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use runcast_actors::history::HistoryError;
-use runcast_actors::ids::{NodeRef, RunKey};
+use runcast_actors::ids::{NodeRef, RunKey, Seq};
 use runcast_actors::ports::Wake;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
@@ -17,6 +17,8 @@ use crate::http::export::writer::ExportWriter;
 const PIECE_BYTES: usize = 32 * 1024;
 /// How often a silent node is asked whether it has ended.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// How long nothing may come of a node that has ended and is not all here.
+const REST_WITHIN: Duration = Duration::from_secs(60);
 
 /// Why a download ends before its end: the connection is cut, so that nobody takes it for whole.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,9 @@ pub enum ExportError {
     /// The credential has expired.
     #[error("the credential has expired")]
     Expired,
+    /// The node has ended, and nobody gives the rest.
+    #[error("the rest of the output did not come within {} s", REST_WITHIN.as_secs())]
+    Missing,
 }
 
 /// A download in progress.
@@ -61,6 +66,10 @@ pub struct Follow {
     pub expires_at: Option<Instant>,
     /// When the node was asked last.
     pub looked_at: Option<Instant>,
+    /// Everything of the node stands up to here; none while it is not known to have ended.
+    pub end: Option<Seq>,
+    /// When there was something new last.
+    pub moved_at: Instant,
 }
 
 impl Export {
@@ -112,13 +121,21 @@ impl Export {
             return Ok(true);
         }
         loop {
+            if follow.end.is_none() && follow.is_time_to_look() {
+                follow.end = follow.end_of_node().await?;
+            }
+            let until = self.pull.until();
+            if follow.end.is_some_and(|end| end <= until) {
+                return Ok(false);
+            }
             let tail = follow.api.history.tail(&follow.run).await?;
-            if tail > self.pull.until() {
+            if tail > until {
+                follow.moved_at = Instant::now();
                 self.pull.extend(tail);
                 return Ok(true);
             }
-            if follow.is_time_to_look() && follow.has_ended(&self.pull).await? {
-                return Ok(false);
+            if follow.end.is_some() && follow.moved_at.elapsed() >= REST_WITHIN {
+                return Err(ExportError::Missing);
             }
             follow.wait().await?;
         }
@@ -145,16 +162,16 @@ impl Follow {
         is_time
     }
 
-    /// True if the node has ended and everything of it was pulled; a node that never starts has no `exit`.
-    async fn has_ended(&self, pull: &ChunkPull) -> Result<bool, ExportError> {
+    /// Up to where everything of the node stands, once it has ended; one that never starts has no `exit`.
+    async fn end_of_node(&self) -> Result<Option<Seq>, ExportError> {
         let stored = self.api.history.run(&self.run).await?;
         let Some(stored) = stored.filter(|stored| !stored.purged) else {
             return Err(ExportError::Purged);
         };
         let mut nodes = stored.view.nodes.iter().flatten();
         let node = nodes.find(|node| node.node_ref == self.node_ref);
-        Ok(node.is_none_or(|node| node.status.is_terminal())
-            && stored.view.last_seq <= pull.until())
+        let has_ended = node.is_none_or(|node| node.status.is_terminal());
+        Ok(has_ended.then_some(stored.view.last_seq))
     }
 
     async fn wait(&mut self) -> Result<(), ExportError> {
@@ -176,7 +193,6 @@ impl Follow {
 
 #[cfg(test)]
 mod tests {
-    use runcast_actors::ids::Seq;
     use runcast_actors::ports::LogHealth;
 
     use super::*;
@@ -197,6 +213,8 @@ mod tests {
             closing: is_closing,
             expires_at: Some(Instant::now() + Duration::from_secs(3600)),
             looked_at: None,
+            end: None,
+            moved_at: Instant::now(),
             api: api.clone(),
         };
         let pull = ChunkPull::new(api.history.clone(), run, vec![stream], Seq::START, Seq(64));

@@ -175,7 +175,8 @@ impl Asked {
         }
         let Some(etag) = etag else {
             // What a node that has ended still lacks here is on its way from who ran it.
-            let comes = self.follow || self.node.status.is_terminal();
+            let is_coming = self.node.status.is_terminal() && !self.node.streams.is_empty();
+            let comes = self.follow || is_coming;
             let follow = if comes { Some(self.following(api, caller, request)?) } else { None };
             let mut head = self.head(StatusCode::OK, None);
             let export = self.export(api, StreamPlace::default(), ByteWindow::ALL, follow).await?;
@@ -304,6 +305,8 @@ impl Asked {
             closing: streaming.closing.clone(),
             expires_at,
             looked_at: None,
+            end: None,
+            moved_at: Instant::now(),
         })
     }
 

@@ -9,8 +9,6 @@ use tokio::task::{JoinHandle, JoinSet};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     Open,
-    /// Connections end, and new ones with them.
-    Cut,
     /// Connections stay, and nothing passes.
     Stalled,
 }
@@ -19,6 +17,8 @@ pub(super) enum Way {
 pub(super) struct Proxy {
     port: u16,
     way: watch::Sender<Way>,
+    /// Each connection listens for its end.
+    cuts: watch::Sender<()>,
     task: JoinHandle<()>,
 }
 
@@ -27,17 +27,26 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let own_port = listener.local_addr().expect("an address").port();
         let (way, changes) = watch::channel(Way::Open);
+        let cuts = watch::Sender::new(());
+        let cutting = cuts.clone();
         let task = tokio::spawn(async move {
             let mut passing = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                passing.spawn(pass(client, port, changes.clone()));
+                passing.spawn(pass(client, port, changes.clone(), cutting.subscribe()));
             }
         });
-        Self { port: own_port, way, task }
+        Self { port: own_port, way, cuts, task }
     }
 
     pub(super) fn set(&self, way: Way) {
         self.way.send_replace(way);
+    }
+
+    /// Ends all connections and gives how many there were.
+    pub(super) fn cut(&self) -> usize {
+        let count = self.cuts.receiver_count();
+        self.cuts.send_replace(());
+        count
     }
 
     pub(super) fn url(&self) -> String {
@@ -51,8 +60,12 @@ impl Drop for Proxy {
     }
 }
 
-async fn pass(client: TcpStream, port: u16, mut way: watch::Receiver<Way>) {
-    let mut cut = way.clone();
+async fn pass(
+    client: TcpStream,
+    port: u16,
+    mut way: watch::Receiver<Way>,
+    mut cut: watch::Receiver<()>,
+) {
     let passing = async {
         let _ = way.wait_for(|way| *way != Way::Stalled).await;
         let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
@@ -65,7 +78,7 @@ async fn pass(client: TcpStream, port: u16, mut way: watch::Receiver<Way>) {
     };
     tokio::select! {
         () = passing => {}
-        _ = cut.wait_for(|way| *way == Way::Cut) => {}
+        _ = cut.changed() => {}
     }
 }
 
