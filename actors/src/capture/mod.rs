@@ -114,12 +114,7 @@ pub async fn capture(
         let permit = tokio::select! {
             biased;
             permit = room_to_read(&context, room) => permit,
-            () = tokio::time::sleep(DRAIN_WAIT), if current == Phase::Draining => {
-                match context.gate.closed() {
-                    Some(Closed::LogFull) => break true,
-                    _ => continue,
-                }
-            }
+            () = no_room_in_the_log(&context.gate), if current == Phase::Draining => break true,
             () = sleep_until(flush_at) => continue,
             _ = phase.changed() => continue,
         };
@@ -139,6 +134,16 @@ fn failed(context: &CaptureContext, error: &std::io::Error) -> bool {
     let StreamKey { node_ref, stream } = &context.stream;
     tracing::error!(node = %node_ref, %stream, %error, "an output cannot be read");
     true
+}
+
+/// Waits until the log has been waited for long enough. What else is waited for comes by itself.
+async fn no_room_in_the_log(gate: &CaptureGate) {
+    loop {
+        tokio::time::sleep(DRAIN_WAIT).await;
+        if gate.closed() == Some(Closed::LogFull) {
+            return;
+        }
+    }
 }
 
 /// Waits for the gate and for a permit; a wait that lasts is told.
