@@ -65,7 +65,9 @@ impl Format {
 }
 
 pub(super) async fn execute(args: CastArgs) -> anyhow::Result<ExitCode> {
-    let client = ApiClient::new(&args.connection)?;
+    let connection = &args.connection;
+    let client =
+        if args.follow { ApiClient::patient(connection)? } else { ApiClient::new(connection)? };
     let format =
         args.format.unwrap_or_else(|| args.output.as_deref().map_or(Format::Cast, Format::of_name));
     let mut query = vec![("format", format.as_str().to_owned()), ("version", args.version.clone())];

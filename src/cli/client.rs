@@ -14,6 +14,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// A healthy stream says something at least every 30 s.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(75);
+/// How often the system asks a connection on which nothing comes …
+const KEEPALIVE: Duration = Duration::from_secs(15);
+/// … and how often in vain.
+const KEEPALIVE_RETRIES: u32 = 4;
 /// No answer but a stream is larger.
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
@@ -101,9 +105,25 @@ pub(super) struct ApiClient {
 
 impl ApiClient {
     pub(super) fn new(connection: &Connection) -> anyhow::Result<Self> {
-        let mut builder = reqwest::Client::builder()
+        Self::build(connection, |builder| builder.read_timeout(SILENCE_TIMEOUT))
+    }
+
+    /// For a download that says nothing while its node says nothing: the system asks whether the other side is there.
+    pub(super) fn patient(connection: &Connection) -> anyhow::Result<Self> {
+        Self::build(connection, |builder| {
+            builder
+                .tcp_keepalive(KEEPALIVE)
+                .tcp_keepalive_interval(KEEPALIVE)
+                .tcp_keepalive_retries(KEEPALIVE_RETRIES)
+        })
+    }
+
+    fn build(
+        connection: &Connection,
+        silence: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> anyhow::Result<Self> {
+        let mut builder = silence(reqwest::Client::builder())
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(SILENCE_TIMEOUT)
             .user_agent(concat!("runcast/", env!("CARGO_PKG_VERSION")));
         // A proxy cannot reach what listens on this machine's loopback.
         if matches!(connection.server.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")) {

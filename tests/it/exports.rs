@@ -21,7 +21,7 @@ hot_and_cold!(
 );
 
 /// How long a command of these tests may take.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 struct Download {
     status: u16,
@@ -239,6 +239,19 @@ async fn cast_saves_what_the_service_has() {
 }
 
 #[tokio::test]
+async fn a_node_that_is_silent_for_long_is_followed_to_its_end() {
+    let folder = TempDir::new().expect("a directory");
+    let service = Service::start().await;
+    let api = service.api();
+    // Longer than a stream of events may be silent.
+    let run = api.submit(&run_of([pty("a", "echo before; sleep 80; echo after")])).await;
+    api.wait_node_running(&run, "a").await;
+    let arguments = ["cast", &run, "a", "--follow", "--format", "raw"];
+    let output = runcast(&service, folder.path(), &arguments).await;
+    assert_eq!(succeeded(&output), b"before\r\nafter\r\n");
+}
+
+#[tokio::test]
 async fn a_download_that_is_cut_leaves_no_file() {
     let folder = TempDir::new().expect("a directory");
     let mut service = Service::start().await;
@@ -256,7 +269,7 @@ async fn a_download_that_is_cut_leaves_no_file() {
             .any(|entry| entry.expect("an entry").file_name().to_string_lossy().ends_with(ending))
     };
     wait_for("the download has begun", LIMIT, async || is_there(".part").then_some(())).await;
-    service.kill9();
+    service.kill9_front();
     let ended = tokio::task::spawn_blocking(move || child.wait_with_output());
     let ended = ended.await.expect("no panic").expect("it ends");
     assert_eq!(ended.status.code(), Some(1), "{}", String::from_utf8_lossy(&ended.stderr));

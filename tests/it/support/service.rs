@@ -314,6 +314,14 @@ impl Service {
         child.wait().expect("the end of the service");
     }
 
+    /// Ends the process that answers clients as `kill -9` does, which may be another one.
+    pub(crate) fn kill9_front(&mut self) {
+        match &mut self.reader {
+            Some(reader) => reader.kill9(),
+            None => self.kill9(),
+        }
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.pid()).expect("a pid")).expect("a pid");
