@@ -56,7 +56,7 @@ pub struct SqlStoreSettings {
     pub statement_timeout: Duration,
 }
 
-/// The ports [`RunStore`], [`RecordingStore`] and [`InstanceStore`] on a database.
+/// The ports of runs, recordings and instances on a database.
 #[derive(Debug, Clone)]
 pub struct SqlStore {
     write: DatabaseConnection,
