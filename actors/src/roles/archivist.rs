@@ -194,8 +194,8 @@ impl Archivist {
             log_bytes: 0,
             oldest: None,
             began: Instant::now(),
-            // The last entry may be archived already, or lost with the log, so that it will not come by.
             writing: JoinSet::new(),
+            // The last entry may be archived already, or lost with the log, so that it will not come by.
             has_ended: self
                 .live
                 .get(&self.run)
