@@ -16,7 +16,7 @@ use runcast_actors::kernel::{
     ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers, RestartPolicy, Supervisor,
 };
 use runcast_actors::ports::{
-    Instance, LogHealth, ObjectStore, RecordingStore, RunLog, RunStore, Runner,
+    Instance, LogHealth, ObjectStore, RecordingStore, RunLog, RunStore, SessionStore,
 };
 use runcast_actors::roles::archivist::ArchiveSettings;
 use runcast_actors::roles::broker::Brokers;
@@ -29,7 +29,11 @@ use runcast_actors::roles::queue_watch::QueueWatch;
 use runcast_actors::roles::reaper::{Reaper, Retention};
 use runcast_actors::roles::run_manager::RunManager;
 use runcast_actors::roles::screens::Screens;
+use runcast_actors::roles::session_manager::{
+    Profile, SessionLimits, SessionManager, SessionParts, SessionRows, SessionSettings,
+};
 use runcast_actors::seek::{KeyframeLibrary, Seeker};
+use runcast_actors::sessions::RingLimits;
 use tokio::sync::{Semaphore, watch};
 
 use crate::adapters::log_fjall::{FjallLog, FjallLogSettings};
@@ -41,7 +45,8 @@ use crate::adapters::process_spawner::ProcessSpawner;
 use crate::adapters::replica_redis::RedisReplica;
 use crate::adapters::runner_local::{LocalRunner, LocalRunnerSettings};
 use crate::adapters::store_sql::{SqlStore, SqlStoreSettings};
-use crate::config::{ArchiveBackend, Role, Settings, WhenFull};
+use crate::adapters::terminal_host_local::LocalTerminalHost;
+use crate::config::{ArchiveBackend, Role, SessionStoreKind, Settings, WhenFull};
 use crate::data_dir::DataDir;
 use crate::http::access::{Access, AccessMode, AccessSettings, TokenEntry};
 use crate::http::api::{Api, ApiParts, configure};
@@ -54,6 +59,8 @@ use crate::telemetry;
 const DATABASE_ACQUIRE: Duration = Duration::from_secs(5);
 /// How long one statement may take.
 const DATABASE_STATEMENT: Duration = Duration::from_secs(10);
+/// How long sessions do without a database that was away before they ask again.
+const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 /// How often the log and its disk are looked at.
 const LOG_HEALTH_EVERY: Duration = Duration::from_millis(250);
 /// What one connection gathers before it writes: held once for each viewer.
@@ -161,6 +168,7 @@ pub async fn run(
         () = &mut shutdown => return Ok(()),
     }
     let recordings: Arc<dyn RecordingStore> = store.clone();
+    let (instances, session_store) = (store.clone(), store.clone());
     let store: Arc<dyn RunStore> = store;
     let objects = objects(&settings, clients, recordings.as_ref()).await?;
     let archive = Arc::new(Archive::new(objects, recordings, settings.archive.cache_bytes));
@@ -189,12 +197,13 @@ pub async fn run(
     let copied = replica.clone();
     let screens =
         Screens::new(history.clone(), library, threads_of_screens, watched, root.clone(), copied);
+    let runner = Arc::new(runner(&data_dir)?);
     let service = Arc::new(Service {
         instance: instance.clone(),
         log: log.clone(),
         store: store.clone(),
         history: history.clone(),
-        runner: runner(&data_dir)?,
+        runner: runner.clone(),
         screens: screens.clone(),
         arbiters: arbiters.clone(),
         observers: observers.clone(),
@@ -270,6 +279,23 @@ pub async fn run(
     });
     core.spawn_follower("Reaper", policy, &archivers.pick(0), move |_| reaper.clone().look());
 
+    let session_rows = match settings.sessions.store {
+        SessionStoreKind::Database => Some(session_store as Arc<dyn SessionStore>),
+        SessionStoreKind::Memory => None,
+    };
+    let db_timeout = Duration::from_millis(settings.sessions.db_timeout_ms);
+    let sessions = SessionManager::new(SessionParts {
+        instance: instance.clone(),
+        settings: session_settings(&settings)?,
+        host: Arc::new(LocalTerminalHost::beside(&runner)),
+        rows: Arc::new(SessionRows::new(session_rows, db_timeout, DATABASE_PAUSE)),
+        arbiters: Arc::new(ArbiterPool::new(threads, "sessions")?),
+        observers: observers.clone(),
+        root: root.clone(),
+    });
+    let kept = sessions.clone();
+    core.spawn_follower("SessionManager", policy, &arbiters.pick(1), move |_| kept.clone().keep());
+
     let window_bytes = bytes(settings.sse.window_bytes)?;
     let brokers = Brokers::new(
         history.clone(),
@@ -300,6 +326,10 @@ pub async fn run(
         access: access(&settings, &data_dir)?,
         default_terminal: settings.terminal.view(),
         max_downloads: settings.archive.max_downloads as usize,
+        sessions: sessions.clone(),
+        instances,
+        max_sockets: settings.sessions.max_connections as usize,
+        public_url: settings.server.public_url.clone(),
         instance,
         draining: not_ready.clone(),
         log_moved_aside: moved_aside,
@@ -323,6 +353,7 @@ pub async fn run(
         draining,
         manager,
         held,
+        sessions,
         closing,
         brokers,
         server: handle,
@@ -469,12 +500,47 @@ fn capture_settings(settings: &Settings) -> anyhow::Result<CaptureSettings> {
     })
 }
 
-fn runner(data_dir: &DataDir) -> anyhow::Result<Arc<dyn Runner>> {
+fn runner(data_dir: &DataDir) -> anyhow::Result<LocalRunner> {
     let spawner = ProcessSpawner::start()?;
     let program = std::env::current_exe().context("the path of our own binary is not known")?;
     let guard = ProcessGuard::start(GuardCommand::new(program, DEFAULT_GRACE), spawner.clone())?;
     let settings = LocalRunnerSettings::new(data_dir.work_dir());
-    Ok(Arc::new(LocalRunner::new(settings, guard, spawner)?))
+    Ok(LocalRunner::new(settings, guard, spawner)?)
+}
+
+fn session_settings(settings: &Settings) -> anyhow::Result<SessionSettings> {
+    const ABSENT_LEASES: u32 = 3;
+    let sessions = &settings.sessions;
+    let login_shell = || {
+        let shell =
+            std::env::var("SHELL").ok().filter(|shell| std::path::Path::new(shell).is_file());
+        vec![shell.unwrap_or_else(|| "/bin/sh".to_owned()), "-l".to_owned()]
+    };
+    let profiles = sessions.profiles.iter().map(|(name, profile)| {
+        let command =
+            if profile.command.is_empty() { login_shell() } else { profile.command.clone() };
+        let (env, directory) = (profile.env.clone(), profile.directory.clone());
+        (name.clone(), Profile { command, env, directory })
+    });
+    Ok(SessionSettings {
+        limits: SessionLimits {
+            max_per_project: sessions.max_per_project as usize,
+            max_per_user: sessions.max_per_user as usize,
+            max_total: sessions.max_total as usize,
+        },
+        ring: RingLimits {
+            max_bytes: bytes(sessions.buffer_bytes)?,
+            max_lines: bytes(sessions.buffer_lines)?,
+        },
+        inactive_after: Duration::from_secs(sessions.inactive_after_secs),
+        idle_timeout: Duration::from_secs(sessions.idle_timeout_secs),
+        keep: Duration::from_secs(sessions.keep_secs),
+        absent_for: Duration::from_secs(settings.lease.ttl_secs) * ABSENT_LEASES,
+        kill_grace: Duration::from_secs(settings.runners.local.kill_grace_secs),
+        size: settings.terminal.view().size(),
+        roots: sessions.roots.clone(),
+        profiles: profiles.collect(),
+    })
 }
 
 fn access(settings: &Settings, data_dir: &DataDir) -> anyhow::Result<Access> {

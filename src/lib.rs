@@ -10,5 +10,6 @@ pub mod config;
 pub mod data_dir;
 pub mod entities;
 pub mod http;
+pub mod process_memory;
 pub mod shutdown;
 pub mod telemetry;

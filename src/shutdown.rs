@@ -8,6 +8,7 @@ use actix_web::dev::ServerHandle;
 use runcast_actors::kernel::Addr;
 use runcast_actors::roles::broker::Brokers;
 use runcast_actors::roles::run_manager::{Drain, RunManager};
+use runcast_actors::roles::session_manager::SessionManager;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -52,6 +53,8 @@ pub struct Drained {
     pub manager: Addr<RunManager>,
     /// How many there are.
     pub held: watch::Receiver<usize>,
+    /// Whoever holds interactive terminals.
+    pub sessions: Arc<SessionManager>,
     /// Ends all streams.
     pub closing: watch::Sender<bool>,
     /// Whoever reads them.
@@ -60,8 +63,8 @@ pub struct Drained {
     pub server: ServerHandle,
 }
 
-/// Drains in order: no new runs; nodes end, followers catch up and leases are given back; streams end;
-/// connections end.
+/// Drains in order: no new runs and sessions; nodes end, followers catch up and leases are given back; sessions
+/// end; streams end; connections end.
 pub async fn drain(mut drained: Drained) {
     drained.not_ready.store(true, Ordering::Release);
     drained.draining.send_replace(true);
@@ -75,6 +78,8 @@ pub async fn drain(mut drained: Drained) {
             tracing::error!(runs, "runs have not ended; the next start brings them to their end");
         }
     }
+    // People go on typing until the runs are done; their clients are told how the sessions ended.
+    drained.sessions.stop().await;
     drained.closing.send_replace(true);
     let viewers_gone = async {
         while drained.brokers.viewers() > 0 {

@@ -41,7 +41,7 @@ impl Prometheus {
 }
 
 /// Counters, which stand at 0 from the start so that their first increase is seen, with what they count.
-const COUNTERS: [(&str, &str); 12] = [
+const COUNTERS: [(&str, &str); 14] = [
     ("runcast_capture_chunks_total", "Chunks read from terminals"),
     ("runcast_capture_bytes_total", "Bytes read from terminals"),
     ("runcast_capture_paused_seconds_total", "Time that terminals waited for room"),
@@ -50,6 +50,8 @@ const COUNTERS: [(&str, &str); 12] = [
     ("runcast_replica_append_failures_total", "Batches that the replica did not take"),
     ("runcast_archive_failures_total", "Writes that the archive did not take"),
     ("runcast_rows_failures_total", "Writes of rows that the database did not take"),
+    ("runcast_session_create_failures_total", "Sessions that could not be opened"),
+    ("runcast_ws_failures_total", "Connections to sessions that broke or never came to be"),
     ("runcast_gaps_total", "Stretches of a run that were lost, by reason"),
     ("runcast_trace_events_total", "Trace events, by level"),
     ("runcast_actor_restarts_total", "Restarts of actors after a fault, by actor"),
@@ -57,11 +59,12 @@ const COUNTERS: [(&str, &str); 12] = [
 ];
 
 /// Gauges, with what they show.
-const GAUGES: [(&str, &str); 5] = [
+const GAUGES: [(&str, &str); 6] = [
     ("runcast_replica_lag_bytes", "Bytes that the log has and the replica has not"),
     ("runcast_log_bytes", "Bytes of the log on the disk, about"),
     ("runcast_log_runs", "Runs of which the log holds entries"),
     ("runcast_stream_subscribers_active", "Viewers that are connected"),
+    ("runcast_sessions", "Sessions of this instance, by state"),
     ("runcast_memory_bytes", "Memory of the process, by component"),
 ];
 
@@ -95,7 +98,7 @@ fn describe() {
     for (name, text) in HISTOGRAMS {
         metrics::describe_histogram!(name, metrics::Unit::Seconds, text);
     }
-    for (name, _) in &COUNTERS[..8] {
+    for (name, _) in &COUNTERS[..10] {
         metrics::counter!(*name).absolute(0);
     }
     metrics::counter!("runcast_gaps_total", "reason" => "lost").absolute(0);

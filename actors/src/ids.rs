@@ -16,6 +16,12 @@ pub struct InvalidName {
     rule: &'static str,
 }
 
+impl InvalidName {
+    pub(crate) fn new(kind: &'static str, value: &str, rule: &'static str) -> Self {
+        Self { kind, value: value.chars().take(200).collect(), rule }
+    }
+}
+
 const NAME_RULE: &str = "1 to 128 characters of A-Z a-z 0-9 . _ -, the first a letter or digit";
 const TENANT_RULE: &str = "1 to 63 characters of a-z 0-9 -, the first a letter or digit";
 
@@ -58,8 +64,7 @@ macro_rules! name {
                 if $check(text) {
                     return Ok(Self(Arc::from(text)));
                 }
-                let value = text.chars().take(200).collect();
-                Err(InvalidName { kind: $kind, value, rule: $rule })
+                Err(InvalidName::new($kind, text, $rule))
             }
         }
 
@@ -102,6 +107,10 @@ name!(
 name!(
     /// The name of a node in its run: `^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`.
     NodeRef, "nodeRef", is_name, NAME_RULE
+);
+name!(
+    /// What interactive terminals belong to: `^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`.
+    ProjectId, "projectId", is_name, NAME_RULE
 );
 name!(
     /// The id of an instance: of its data directory, so it survives a restart.

@@ -25,6 +25,7 @@ pub mod run_spec;
 pub mod run_view;
 pub mod screen;
 pub mod seek;
+pub mod sessions;
 pub mod submission;
 pub mod takeover;
 pub mod testing;

@@ -11,6 +11,7 @@ mod m0005_recordings;
 mod m0006_archive_segments;
 mod m0007_expired_recordings;
 mod m0008_instances;
+mod m0009_terminal_sessions;
 
 pub use sea_orm_migration::MigratorTrait;
 pub use sea_orm_migration::migrator::{Migration, MigrationStatus};
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_archive_segments::Migration),
             Box::new(m0007_expired_recordings::Migration),
             Box::new(m0008_instances::Migration),
+            Box::new(m0009_terminal_sessions::Migration),
         ]
     }
 }

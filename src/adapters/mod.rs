@@ -18,3 +18,4 @@ pub mod runner_pipe;
 pub mod runner_process;
 pub mod runner_pty;
 pub mod store_sql;
+pub mod terminal_host_local;

@@ -11,7 +11,7 @@ use super::runner_directory::NodeFiles;
 const ALLOWED: [&str; 8] = ["PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME", "SHELL", "TMPDIR"];
 const ALLOWED_PREFIX: &str = "LC_";
 /// What the virtual terminals and the player understand.
-const TERMINAL_TYPE: &str = "xterm-256color";
+pub(super) const TERMINAL_TYPE: &str = "xterm-256color";
 
 /// What of the service's environment every node gets.
 pub fn allowed(

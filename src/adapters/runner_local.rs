@@ -59,6 +59,11 @@ impl LocalRunner {
         Ok(Self { settings: Arc::new(settings), caretakers })
     }
 
+    /// Who starts, guards and reaps its processes.
+    pub(super) fn caretakers(&self) -> Caretakers {
+        self.caretakers.clone()
+    }
+
     /// Removes the directory of a run with everything its nodes left there.
     pub async fn remove_run_dir(&self, run: &RunKey) -> io::Result<()> {
         let path = runner_directory::run_dir(&self.settings.work_dir, run);
@@ -162,7 +167,7 @@ fn assemble(spawned: Spawned, events: Events) -> io::Result<Started> {
 }
 
 /// Why a program was not started, in words that tell what to do about it.
-fn reason(program: &str, cwd: &Path, error: &io::Error) -> String {
+pub(super) fn reason(program: &str, cwd: &Path, error: &io::Error) -> String {
     let is_path = program.contains('/');
     match error.kind() {
         io::ErrorKind::NotFound if !is_path => "no such program in PATH".to_owned(),

@@ -20,6 +20,7 @@ mod retention;
 mod runners;
 mod secret;
 mod server;
+mod sessions;
 mod sse;
 mod telemetry;
 mod terminal;
@@ -43,6 +44,7 @@ pub use retention::RetentionSettings;
 pub use runners::{LocalRunnerSettings, RunnersSettings};
 pub use secret::Secret;
 pub use server::{Role, ServerSettings};
+pub use sessions::{SessionProfile, SessionStoreKind, SessionsSettings};
 pub use sse::SseSettings;
 pub use telemetry::{LogFormat, LogLevel, TelemetrySettings};
 pub use terminal::TerminalSettings;
@@ -75,6 +77,8 @@ pub struct Settings {
     pub lease: LeaseSettings,
     /// Event streams.
     pub sse: SseSettings,
+    /// Interactive terminals.
+    pub sessions: SessionsSettings,
     /// Bounds of the process.
     pub memory: MemorySettings,
     /// Who may do what.
@@ -133,6 +137,7 @@ impl Settings {
         self.runners.check(rules);
         self.lease.check(rules);
         self.sse.check(rules);
+        self.sessions.check(rules);
         self.memory.check(rules);
         self.auth.check(rules);
         self.check_combinations(rules);

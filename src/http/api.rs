@@ -8,7 +8,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use runcast_actors::history::History;
 use runcast_actors::ids::{InstanceId, RunKey};
 use runcast_actors::messages::run_control::RunControl;
-use runcast_actors::ports::{Replica, RunLog, RunStore, StoredRun};
+use runcast_actors::ports::{InstanceStore, Replica, RunLog, RunStore, StoredRun};
+use runcast_actors::roles::session_manager::SessionManager;
 use runcast_actors::run_view::TerminalView;
 use runcast_actors::seek::Seeker;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -43,6 +44,14 @@ pub struct ApiParts {
     pub default_terminal: TerminalView,
     /// Recordings that are downloaded at one time (`archive.max_downloads`).
     pub max_downloads: usize,
+    /// Interactive terminals of this instance.
+    pub sessions: Arc<SessionManager>,
+    /// Who else is there.
+    pub instances: Arc<dyn InstanceStore>,
+    /// Clients that are attached to sessions at one time (`sessions.max_connections`).
+    pub max_sockets: usize,
+    /// Where clients reach this instance (`server.public_url`); none: where they asked.
+    pub public_url: Option<String>,
     /// This instance.
     pub instance: InstanceId,
     /// True once the service takes no new runs.
@@ -61,6 +70,7 @@ pub struct Api {
     pub(crate) positions: PositionCache,
     pub(crate) store_states: StoreStates,
     downloads: Arc<Semaphore>,
+    sockets: Arc<Semaphore>,
 }
 
 impl Api {
@@ -68,13 +78,23 @@ impl Api {
     pub fn new(parts: ApiParts) -> Self {
         let downloads = Arc::new(Semaphore::new(parts.max_downloads));
         let (positions, store_states) = (PositionCache::default(), StoreStates::default());
-        Self { parts, positions, store_states, downloads }
+        let sockets = Arc::new(Semaphore::new(parts.max_sockets));
+        Self { parts, positions, store_states, downloads, sockets }
     }
 
     /// Room for one more download, held until it is over.
     pub(crate) fn download_room(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         self.downloads.clone().try_acquire_owned().map_err(|_| {
             ApiError::new(ErrorCode::Unavailable, "too many recordings are downloaded at once")
+        })
+    }
+
+    /// Room for one more client of a session, held until it goes.
+    pub(crate) fn socket_room(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        self.sockets.clone().try_acquire_owned().map_err(|_| {
+            let message =
+                format!("there are {} connections, as many as there may be", self.max_sockets);
+            ApiError::new(ErrorCode::LimitExceeded, message)
         })
     }
 

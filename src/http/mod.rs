@@ -22,3 +22,4 @@ pub mod stream;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+mod websocket;

@@ -25,7 +25,8 @@ pub fn node_ref(request: &HttpRequest) -> Result<NodeRef, ApiError> {
     path_name(request, "nodeRef")
 }
 
-fn path_name<T: FromStr<Err = InvalidName>>(
+/// A name of the path.
+pub(crate) fn path_name<T: FromStr<Err = InvalidName>>(
     request: &HttpRequest,
     field: &str,
 ) -> Result<T, ApiError> {

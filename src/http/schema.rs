@@ -319,6 +319,52 @@ pub(crate) struct StreamTotals {
     truncated: Option<bool>,
 }
 
+/// An interactive terminal.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct TerminalSession {
+    id: String,
+    project_id: String,
+    user_id: Option<String>,
+    /// The profile it runs.
+    r#type: String,
+    tab_name: String,
+    state: SessionState,
+    /// True until it has ended.
+    active: bool,
+    /// Where its program is; after the end, where it was.
+    current_path: String,
+    /// The directory it was opened for.
+    #[schema(required)]
+    project_path: Option<String>,
+    /// Its first process while it lives.
+    #[schema(required)]
+    pid: Option<i32>,
+    cols: u16,
+    rows: u16,
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// When something was typed or written last.
+    #[schema(format = DateTime)]
+    last_activity: String,
+    /// False while its row could not be written.
+    persisted: bool,
+    /// Clients that are attached, those who only read among them.
+    attached: usize,
+    /// The session in whose directory it went on.
+    restored_from: Option<String>,
+    /// The instance it lives on.
+    instance: String,
+    /// Why it ended.
+    reason: Option<SessionEndReason>,
+    /// What went wrong.
+    message: Option<String>,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    #[schema(format = DateTime)]
+    ended_at: Option<String>,
+}
+
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $case:literal, [$($word:ident),+]) => {
         $(#[$doc])*
@@ -370,6 +416,14 @@ words!(
 words!(
     /// What a chunk holds.
     ChunkKind, "lowercase", [Output, Input, Resize, Marker, Gap, Exit]
+);
+words!(
+    /// What becomes of a session.
+    SessionState, "lowercase", [Creating, Active, Inactive, Terminating, Terminated, Error]
+);
+words!(
+    /// Why a session ended.
+    SessionEndReason, "lowercase", [Exited, Closed, Idle, Memory, Stopped, Restarted, Failed]
 );
 words!(
     /// Where a page was read.

@@ -1,5 +1,7 @@
 //! What the tests of this layer share: a service over a store, a log and a control that do as they are told.
 
+mod sessions;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -33,12 +35,15 @@ use runcast_actors::run_view::{
 };
 use runcast_actors::seek::{KeyframeLibrary, Seeker};
 use runcast_actors::testing::objects_memory::MemoryObjects;
+use runcast_actors::testing::store_memory::MemoryStore;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::http::access::{Access, AccessMode, AccessSettings, Scope, TokenEntry};
 use crate::http::api::{Api, ApiParts};
 use crate::http::page::WebPage;
+
+pub(crate) use self::sessions::full_session;
 
 pub(crate) const TERMINAL: TerminalView =
     TerminalView { mode: TerminalMode::Pty, cols: 120, rows: 30 };
@@ -578,6 +583,10 @@ pub(crate) fn fixture_with(page: WebPage, mode: AccessMode, log: LogHealth) -> F
         access,
         default_terminal: TERMINAL,
         max_downloads: MAX_DOWNLOADS,
+        sessions: sessions::echoing(),
+        instances: Arc::new(MemoryStore::new()),
+        max_sockets: 2,
+        public_url: None,
         replica: None,
         lacks_replica: tokio::sync::watch::channel(false).1,
         instance: "instance-1".parse().expect("valid"),

@@ -30,4 +30,7 @@ mod snapshot;
 mod stock_tools;
 mod store_postgres;
 mod support;
+mod terminal_faults;
+mod terminal_limits;
+mod terminals;
 mod tidy;

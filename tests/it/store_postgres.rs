@@ -15,7 +15,9 @@ use runcast_actors::ports::{
 };
 use runcast_actors::run_view::RunStatus;
 use runcast_actors::testing::store_conformance::{run_key, submission};
-use runcast_actors::testing::{instances_conformance, recordings_conformance, store_conformance};
+use runcast_actors::testing::{
+    instances_conformance, recordings_conformance, sessions_conformance, store_conformance,
+};
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, QueryResult, Statement};
 
 use crate::support::deadline::wait_for;
@@ -58,6 +60,11 @@ async fn it_keeps_the_contract_of_the_port() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_keeps_the_contract_of_recordings() {
     recordings_conformance::check(|_| async { Arc::new(fresh().await) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_keeps_the_contract_of_sessions() {
+    sessions_conformance::check(|_| async { Arc::new(fresh().await) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,9 @@ mod instances;
 mod log;
 mod replica;
 mod runner;
+mod sessions;
 mod store;
+mod terminal_host;
 
 pub use archive::{
     ArchiveBatch, EncoderStates, IncompleteReason, ObjectError, ObjectKey, ObjectStore,
@@ -17,7 +19,9 @@ pub use replica::{
     CommandFeed, OwnerCommand, Replica, ReplicaBatch, ReplicaHealth, ReplicaScreens,
 };
 pub use runner::{NodeCommand, NodeProcess, Output, Runner, StartError, Started};
+pub use sessions::{SessionClaim, SessionQuery, SessionRow, SessionStore, StoredScreen};
 pub use store::{
     Annotation, CancelRequest, Claim, Lease, Purged, RecordBatch, RunCursor, RunList, RunQuery,
     RunStore, Seen, StoreError, StoredRun, Submission, Submitted, TraceQuery,
 };
+pub use terminal_host::{Input, OpenTerminal, TerminalCommand, TerminalHost};

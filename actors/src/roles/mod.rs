@@ -19,6 +19,8 @@ pub mod run;
 pub mod run_manager;
 mod screen;
 pub mod screens;
+pub mod session;
+pub mod session_manager;
 pub mod trimmer;
 
 #[cfg(test)]

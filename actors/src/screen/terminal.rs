@@ -133,6 +133,12 @@ impl VirtualTerminal {
         payload
     }
 
+    /// The memory of its two screens, in bytes.
+    pub fn memory(&self) -> usize {
+        let (cols, rows) = self.terminal.size();
+        2 * cols * rows * size_of::<avt::Cell>()
+    }
+
     /// Puts the terminal away, without its scrollback.
     pub fn freeze(&self) -> FrozenTerminal {
         FrozenTerminal { size: self.size(), repaint: self.repaint().into_boxed_slice() }

@@ -19,5 +19,8 @@ pub mod replica_memory;
 mod replica_memory_tests;
 pub mod runner_scripted;
 #[cfg(any(test, feature = "testing"))]
+pub mod sessions_conformance;
+#[cfg(any(test, feature = "testing"))]
 pub mod store_conformance;
 pub mod store_memory;
+pub mod terminal_host_echo;

@@ -4,6 +4,7 @@
 mod instances;
 mod recordings;
 mod row;
+mod sessions;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,13 +26,15 @@ use crate::submission::purged_spec;
 use self::recordings::Archived;
 use self::row::{Row, owned};
 
-/// A [`RunStore`], a [`crate::ports::RecordingStore`] and a [`crate::ports::InstanceStore`] in memory.
+/// A [`RunStore`], a [`crate::ports::RecordingStore`], a [`crate::ports::InstanceStore`] and a
+/// [`crate::ports::SessionStore`] in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     rows: Mutex<HashMap<RunKey, Row>>,
     unavailable: AtomicBool,
     renewal: Mutex<Duration>,
     instances: Mutex<instances::Rows>,
+    sessions: Mutex<sessions::Rows>,
 }
 
 impl MemoryStore {

@@ -14,7 +14,7 @@ use super::error::{broken, store_error};
 const FORGOTTEN_AFTER: Duration = Duration::from_hours(7 * 24);
 
 /// Now, in microseconds since 1970.
-fn now(store: &SqlStore) -> &'static str {
+pub(super) fn now(store: &SqlStore) -> &'static str {
     match store.write.get_database_backend() {
         DbBackend::Postgres => {
             "CAST(extract(epoch FROM statement_timestamp()) * 1000000 AS bigint)"

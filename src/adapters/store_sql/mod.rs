@@ -20,6 +20,7 @@ mod recordings;
 mod rows;
 mod rows_of_archive;
 mod segments;
+mod sessions;
 mod submit;
 
 use std::time::Duration;

@@ -4,18 +4,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use runcast_actors::entry::Entry;
-use runcast_actors::ids::{Epoch, InstanceId, RunKey, Seq, StreamKey};
+use runcast_actors::ids::{Epoch, InstanceId, RunKey, Seq, StreamKey, TenantId};
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{
     Annotation, ArchiveBatch, CancelRequest, Claim, EncoderStates, Instance, InstanceStore, Lease,
     ObjectKey, Purged, RecordBatch, Recording, RecordingStore, RunList, RunQuery, RunStore, Seen,
-    SeenInstance, Segment, StoreError, StoredRun, Submission, Submitted, TraceQuery,
+    SeenInstance, Segment, SessionClaim, SessionQuery, SessionRow, SessionStore, StoreError,
+    StoredRun, Submission, Submitted, TraceQuery,
 };
+use runcast_actors::sessions::SessionId;
 use sea_orm::ConnectionTrait;
 
 use super::error::store_error;
 use super::lease::Queued;
-use super::{SqlStore, instances, lease, purge, query, record, recordings, segments, submit};
+use super::{
+    SqlStore, instances, lease, purge, query, record, recordings, segments, sessions, submit,
+};
 
 #[async_trait]
 impl RunStore for SqlStore {
@@ -271,5 +275,49 @@ impl RecordingStore for SqlStore {
     async fn forget_objects(&self, run: &RunKey) -> Result<(), StoreError> {
         let run = run.clone();
         self.limited(async move |store| recordings::forget_objects(&store, &run).await).await
+    }
+}
+
+#[async_trait]
+impl SessionStore for SqlStore {
+    async fn claim(&self, row: &SessionRow) -> Result<SessionClaim, StoreError> {
+        let row = row.clone();
+        self.limited(async move |store| sessions::claim(&store, &row).await).await
+    }
+
+    async fn put(&self, rows: &[SessionRow]) -> Result<(), StoreError> {
+        let rows = rows.to_vec();
+        self.limited(async move |store| sessions::put(&store, &rows).await).await
+    }
+
+    async fn find(
+        &self,
+        tenant: &TenantId,
+        id: &SessionId,
+    ) -> Result<Option<SessionRow>, StoreError> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.limited(async move |store| sessions::find(&store, &tenant, &id).await).await
+    }
+
+    async fn list(&self, query: &SessionQuery) -> Result<Vec<SessionRow>, StoreError> {
+        let query = query.clone();
+        self.limited(async move |store| sessions::list(&store, &query).await).await
+    }
+
+    async fn end_lost(
+        &self,
+        instance: &InstanceId,
+        born: Timestamp,
+        absent_for: Duration,
+    ) -> Result<u64, StoreError> {
+        let instance = instance.clone();
+        self.limited(async move |store| {
+            sessions::end_lost(&store, &instance, born, absent_for).await
+        })
+        .await
+    }
+
+    async fn forget(&self, ended_before: Timestamp) -> Result<u64, StoreError> {
+        self.limited(async move |store| sessions::forget(&store, ended_before).await).await
     }
 }

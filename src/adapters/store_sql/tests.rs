@@ -3,7 +3,9 @@ use std::time::{Duration, Instant};
 
 use runcast_actors::ports::{RunStore, StoreError, Submitted};
 use runcast_actors::testing::store_conformance::{check, run_key, submission};
-use runcast_actors::testing::{instances_conformance, recordings_conformance};
+use runcast_actors::testing::{
+    instances_conformance, recordings_conformance, sessions_conformance,
+};
 use sea_orm::{ConnectionTrait, Database};
 
 use super::{SqlStore, SqlStoreSettings};
@@ -40,6 +42,20 @@ async fn it_keeps_the_contract_of_the_port() {
 async fn it_keeps_the_contract_of_recordings() {
     let folder = tempfile::tempdir().expect("a folder");
     recordings_conformance::check(|number| {
+        let settings = settings(folder.path(), &number.to_string());
+        async move {
+            let store = SqlStore::connect(settings).await.expect("connected");
+            store.migrate_up().await.expect("migrated");
+            Arc::new(store)
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_keeps_the_contract_of_sessions() {
+    let folder = tempfile::tempdir().expect("a folder");
+    sessions_conformance::check(|number| {
         let settings = settings(folder.path(), &number.to_string());
         async move {
             let store = SqlStore::connect(settings).await.expect("connected");

@@ -7,7 +7,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use actix_web::http::uri::Authority;
 use actix_web::{FromRequest, HttpRequest, web};
-use runcast_actors::ids::{RunId, RunKey, TenantId};
+use runcast_actors::ids::{ProjectId, RunId, RunKey, TenantId};
 use runcast_actors::moment::Timestamp;
 
 use super::{Access, AccessMode, Scope, TokenEntry, TokenTenant};
@@ -75,6 +75,21 @@ impl Caller {
         }
         let message = format!("the scope `{}` is missing", scope.as_str());
         Err(ApiError::new(ErrorCode::Forbidden, message).detail("scope", scope.as_str()))
+    }
+
+    /// True if the caller may see interactive terminals of this project.
+    pub fn may_open(&self, project: &ProjectId) -> bool {
+        self.projects.is_empty()
+            || self.projects.iter().any(|pattern| fits(pattern, project.as_str()))
+    }
+
+    /// Refuses a project whose interactive terminals the caller may not see.
+    pub fn require_project(&self, project: &ProjectId) -> Result<(), ApiError> {
+        if self.may_open(project) {
+            return Ok(());
+        }
+        let message = format!("the token does not reach the project `{project}`");
+        Err(ApiError::new(ErrorCode::Forbidden, message))
     }
 
     /// The run by this id as far as the caller can see; another than the one of the credential does not exist.
@@ -145,6 +160,16 @@ pub(crate) fn session_cookie(request: &HttpRequest) -> Option<&str> {
         .map(|(_, value)| value)
 }
 
+/// True if the name is as the pattern says, in which `*` stands for any characters.
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((before, rest)) => name.strip_prefix(before).is_some_and(|name| {
+            (0..=name.len()).any(|at| name.is_char_boundary(at) && fits(rest, &name[at..]))
+        }),
+    }
+}
+
 fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -156,4 +181,25 @@ fn query_token(request: &HttpRequest) -> Option<String> {
         .split('&')
         .find_map(|part| part.strip_prefix("access_token="))
         .map(|value| params::decode(value).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_of_projects_fit_whole_names() {
+        for (pattern, name, expected) in [
+            ("site", "site", true),
+            ("site", "site-1", false),
+            ("site-*", "site-1", true),
+            ("site-*", "my-site-1", false),
+            ("*-prod", "a-prod", true),
+            ("*", "anything", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+        ] {
+            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+        }
+    }
 }

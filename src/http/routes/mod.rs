@@ -13,6 +13,8 @@ pub mod stream;
 pub mod telemetry;
 pub mod terminal;
 mod terminal_page;
+pub mod terminal_socket;
+pub mod terminals;
 pub mod tokens;
 pub mod trace;
 
@@ -34,6 +36,8 @@ pub(crate) fn api_endpoints() -> Vec<Endpoint> {
         stream::endpoints(),
         telemetry::endpoints(),
         terminal::endpoints(),
+        terminal_socket::endpoints(),
+        terminals::endpoints(),
         tokens::endpoints(),
         trace::endpoints(),
     ]

@@ -15,7 +15,7 @@ use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Query;
 use crate::http::routes::{
     BASE_PATH, cast, health, lines, recordings, runs, screen, session, stream, telemetry, terminal,
-    tokens, trace,
+    terminal_socket, terminals, tokens, trace,
 };
 use crate::http::schema;
 
@@ -54,6 +54,14 @@ use crate::http::schema;
         terminal::get_chunks,
         terminal::resize_terminal,
         terminal::add_marker,
+        terminal_socket::attach,
+        terminals::list_terminals,
+        terminals::list_project_terminals,
+        terminals::open_terminal,
+        terminals::get_terminal,
+        terminals::end_terminal,
+        terminals::resize_session,
+        terminals::get_session_screen,
         tokens::create_token,
         trace::get_trace,
     ),
@@ -126,7 +134,7 @@ fn add_refusals(path: &str, operation: &mut Operation) {
     if path.contains('{') {
         codes.extend([NotFound, Gone]);
     }
-    if path.starts_with("/runs") {
+    if path.starts_with("/runs") || path.starts_with("/terminals/") {
         codes.extend([Conflict, Gone]);
     }
     if operation.request_body.is_some() {
@@ -201,6 +209,7 @@ mod tests {
             ("RunSpec", crate::http::testing::full_spec()),
             ("NodeSpec", crate::http::testing::full_spec()["nodes"][0].clone()),
             ("TraceEvent", trace),
+            ("TerminalSession", crate::http::testing::full_session()),
         ] {
             let members: BTreeSet<&String> = value.as_object().expect(name).keys().collect();
             let schema = &document["components"]["schemas"][name]["properties"];

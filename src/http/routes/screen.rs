@@ -21,12 +21,23 @@ use crate::http::params::{self, Query};
 use crate::http::routes::terminal::{node_of, stream_of};
 use crate::http::schema;
 
+/// How a screen is told.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Format {
+pub(crate) enum Format {
+    /// Rows with colours.
     Ansi,
+    /// Rows without.
     Text,
+    /// Both, with the cursor and the place.
     Json,
+}
+
+impl Format {
+    /// The `format` of a query.
+    pub(crate) fn of(query: &Query) -> Result<Self, ApiError> {
+        Ok(query.word("format", "ansi, text, json")?.unwrap_or(Self::Ansi))
+    }
 }
 
 /// A screen.
@@ -39,6 +50,23 @@ pub(crate) struct Screen {
     node_ref: NodeRef,
     #[schema(value_type = schema::StreamName)]
     stream: StreamName,
+    #[serde(flatten)]
+    shown: Shown,
+    /// The last entry in it: events after it follow.
+    #[schema(value_type = u64)]
+    seq: Seq,
+    /// The last chunk in it; null before the first.
+    #[schema(value_type = Option<u64>)]
+    chunk_index: Option<ChunkIndex>,
+    /// The place of that chunk on the time axis.
+    #[schema(value_type = f64)]
+    at_ms: Millis,
+}
+
+/// What a terminal shows.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Shown {
     cols: u16,
     rows: u16,
     cursor: Cursor,
@@ -51,15 +79,6 @@ pub(crate) struct Screen {
     /// The bytes that show this screen on a fresh terminal of its size, also its modes.
     #[schema(value_type = String, format = Byte)]
     payload: String,
-    /// The last entry in it: events after it follow.
-    #[schema(value_type = u64)]
-    seq: Seq,
-    /// The last chunk in it; null before the first.
-    #[schema(value_type = Option<u64>)]
-    chunk_index: Option<ChunkIndex>,
-    /// The place of that chunk on the time axis.
-    #[schema(value_type = f64)]
-    at_ms: Millis,
 }
 
 /// A place on the screen, from 0.
@@ -105,7 +124,7 @@ pub(crate) async fn get_screen(
     let node_ref = params::node_ref(&request)?;
     let query = Query::of(&request, &["stream", "chunkIndex", "atMs", "format"], &[])?;
     let at = moment(&query)?;
-    let format = query.word("format", "ansi, text, json")?.unwrap_or(Format::Ansi);
+    let format = Format::of(&query)?;
     let view = api.run(&run).await?.view;
     let node = node_of(&view, &node_ref)?;
     if !node.terminal.mode.streams().contains(&StreamName::Pty) {
@@ -160,27 +179,38 @@ fn moment(query: &Query) -> Result<At, ApiError> {
     }
 }
 
-fn plain(response: &mut actix_web::HttpResponseBuilder, mut text: String) -> HttpResponse {
+pub(crate) fn plain(
+    response: &mut actix_web::HttpResponseBuilder,
+    mut text: String,
+) -> HttpResponse {
     text.push('\n');
     response.insert_header((CONTENT_TYPE, "text/plain; charset=utf-8")).body(text)
 }
 
 fn document(run_id: RunId, key: StreamKey, screen: &ScreenAt) -> Screen {
-    let terminal = &screen.terminal;
-    let (size, cursor) = (terminal.size(), terminal.cursor());
     Screen {
         run_id,
         node_ref: key.node_ref,
         stream: key.stream,
-        cols: size.cols,
-        rows: size.rows,
-        cursor: Cursor { col: cursor.col, row: cursor.row, is_visible: cursor.is_visible },
-        is_alternate: terminal.is_alternate(),
-        text: terminal.text(),
-        ansi: terminal.ansi_text(),
-        payload: STANDARD.encode(terminal.repaint()),
+        shown: Shown::by(&screen.terminal),
         seq: screen.seq,
         chunk_index: screen.chunk_index,
         at_ms: Millis(screen.at_us),
+    }
+}
+
+impl Shown {
+    /// What this terminal shows.
+    pub(crate) fn by(terminal: &VirtualTerminal) -> Self {
+        let (size, cursor) = (terminal.size(), terminal.cursor());
+        Self {
+            cols: size.cols,
+            rows: size.rows,
+            cursor: Cursor { col: cursor.col, row: cursor.row, is_visible: cursor.is_visible },
+            is_alternate: terminal.is_alternate(),
+            text: terminal.text(),
+            ansi: terminal.ansi_text(),
+            payload: STANDARD.encode(terminal.repaint()),
+        }
     }
 }

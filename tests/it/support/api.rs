@@ -95,6 +95,23 @@ impl Api {
         self
     }
 
+    /// Where the service is, without a path.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Its token.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// Opens an interactive terminal and gives its document.
+    pub(crate) async fn open_terminal(&self, wanted: &Value) -> Value {
+        let reply = self.post("/terminals", wanted).await;
+        assert!(reply.status == 201 || reply.status == 200, "{}", reply.json());
+        reply.json()["session"].clone()
+    }
+
     /// Asks for a path from the root, for example `/readyz`.
     pub(crate) async fn try_get(&self, path: &str) -> reqwest::Result<Reply> {
         self.request(Method::GET, path, None).await

@@ -11,4 +11,5 @@ pub(crate) mod programs;
 pub(crate) mod proxy;
 pub(crate) mod servers;
 pub(crate) mod service;
+pub(crate) mod socket;
 pub(crate) mod sse;

@@ -10,5 +10,6 @@ mod instances;
 mod ownership;
 mod presence;
 mod reaper;
+mod sessions;
 mod takeover;
 mod world;

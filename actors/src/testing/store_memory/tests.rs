@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::testing::{instances_conformance, recordings_conformance, store_conformance};
+use crate::testing::{
+    instances_conformance, recordings_conformance, sessions_conformance, store_conformance,
+};
 
 #[tokio::test]
 async fn it_keeps_the_contract_of_the_port() {
@@ -16,6 +18,11 @@ async fn it_keeps_the_contract_of_recordings() {
 #[tokio::test]
 async fn it_keeps_the_contract_of_instances() {
     instances_conformance::check(Arc::new(MemoryStore::new())).await;
+}
+
+#[tokio::test]
+async fn it_keeps_the_contract_of_sessions() {
+    sessions_conformance::check(|_| async { Arc::new(MemoryStore::new()) }).await;
 }
 
 #[tokio::test]

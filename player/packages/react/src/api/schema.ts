@@ -21,6 +21,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/projects/{projectId}/terminals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the sessions of a project that live. */
+        get: operations["list_project_terminals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/runs": {
         parameters: {
             query?: never;
@@ -336,6 +353,93 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/terminals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the sessions that the caller may see, newest first: those that live, or those in the states asked for. */
+        get: operations["list_terminals"];
+        put?: never;
+        /** Opens a session, or finds the one that lives for the same project, type, tab and user. */
+        post: operations["open_terminal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/terminals/{sessionId}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tells of a session. */
+        get: operations["get_terminal"];
+        put?: never;
+        post?: never;
+        /** Ends a session and waits until its program has ended. */
+        delete: operations["end_terminal"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/terminals/{sessionId}/resize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives the terminal of a session another size. */
+        post: operations["resize_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/terminals/{sessionId}/screen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The screen of a session, also after its end. */
+        get: operations["get_session_screen"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/terminals/{sessionId}/ws": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Attaches to a session. The messages are described in `docs/execution-contract.md`. */
+        get: operations["attach"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tokens": {
         parameters: {
             query?: never;
@@ -617,6 +721,26 @@ export interface components {
             /** @description What people see, 1 to 1,024 bytes. */
             label: string;
         };
+        /** @description What this instance takes of memory, in bytes. */
+        MemoryUsage: {
+            /**
+             * Format: int64
+             * @description The rest: code, stacks, what the allocator keeps.
+             */
+            external: number;
+            /**
+             * Format: int64
+             * @description What the program has asked for.
+             */
+            heap: number;
+            /**
+             * Format: int64
+             * @description In physical memory.
+             */
+            rss: number;
+            /** @description Sessions of the list. */
+            sessionCount: number;
+        };
         /** @description A node of a run. */
         Node: {
             /**
@@ -678,6 +802,43 @@ export interface components {
             /** @description Which run. */
             runId: string;
         };
+        /** @description One session. */
+        OneTerminal: {
+            session: components["schemas"]["TerminalSession"];
+            success: boolean;
+        };
+        /** @description What is to be opened. */
+        OpenTerminal: {
+            /**
+             * Format: int32
+             * @description 1 to 1,000; else the configured width.
+             */
+            cols?: number | null;
+            /** @description Variables for its program. Those that its profile does not list are left out. */
+            env?: {
+                [key: string]: string;
+            };
+            /** @description The project it belongs to. */
+            projectId: string;
+            /** @description The directory it starts in; absolute, below one of `sessions.roots`. */
+            projectPath?: string | null;
+            /**
+             * Format: int32
+             * @description 1 to 500; else the configured height.
+             */
+            rows?: number | null;
+            /** @description What its tab is called: 1 to 128 characters. */
+            tabName: string;
+            /** @description The profile it runs. */
+            type: string;
+        };
+        /** @description A session and how to attach to it. */
+        OpenedTerminal: {
+            /** @description Where its WebSocket is, on the instance it lives on. */
+            connectionUrl: string;
+            session: components["schemas"]["TerminalSession"];
+            success: boolean;
+        };
         /** @description How many nodes stand where; `failed` counts timed-out ones too. */
         Progress: {
             /** Format: int32 */
@@ -694,6 +855,13 @@ export interface components {
             skipped: number;
             /** Format: int32 */
             total: number;
+        };
+        /** @description The sessions of a project that live. */
+        ProjectTerminals: {
+            activeCount: number;
+            projectId: string;
+            success: boolean;
+            terminals: components["schemas"]["TerminalSession"][];
         };
         /** @description Whether the instance can take and serve runs. */
         Readiness: {
@@ -868,9 +1036,7 @@ export interface components {
          */
         Scope: "runs:read" | "runs:write" | "terminals:read" | "terminals:write" | "metrics" | "admin";
         /** @description A screen. */
-        Screen: {
-            /** @description The rows with colours. */
-            ansi: string;
+        Screen: components["schemas"]["Shown"] & {
             /**
              * Format: double
              * @description The place of that chunk on the time axis.
@@ -881,19 +1047,7 @@ export interface components {
              * @description The last chunk in it; null before the first.
              */
             chunkIndex?: number | null;
-            /** Format: int32 */
-            cols: number;
-            cursor: components["schemas"]["Cursor"];
-            /** @description True while a full-screen program shows its own screen. */
-            isAlternate: boolean;
             nodeRef: string;
-            /**
-             * Format: byte
-             * @description The bytes that show this screen on a fresh terminal of its size, also its modes.
-             */
-            payload: string;
-            /** Format: int32 */
-            rows: number;
             runId: string;
             /**
              * Format: int64
@@ -901,8 +1055,6 @@ export interface components {
              */
             seq: number;
             stream: components["schemas"]["StreamName"];
-            /** @description The rows without colours, joined by LF. */
-            text: string;
         };
         /** @description Who the caller is. */
         SessionAnswer: {
@@ -922,10 +1074,47 @@ export interface components {
             /** @description Who they are. */
             user?: string | null;
         };
+        /**
+         * @description Why a session ended.
+         * @enum {string}
+         */
+        SessionEndReason: "exited" | "closed" | "idle" | "memory" | "stopped" | "restarted" | "failed";
         /** @description What opens a session. */
         SessionRequest: {
             /** @description A static or signed token. */
             token: string;
+        };
+        /** @description The screen of a session. */
+        SessionScreen: components["schemas"]["Shown"] & {
+            /**
+             * Format: int64
+             * @description Output before this offset is on it.
+             */
+            offset: number;
+        };
+        /**
+         * @description What becomes of a session.
+         * @enum {string}
+         */
+        SessionState: "creating" | "active" | "inactive" | "terminating" | "terminated" | "error";
+        /** @description What a terminal shows. */
+        Shown: {
+            /** @description The rows with colours. */
+            ansi: string;
+            /** Format: int32 */
+            cols: number;
+            cursor: components["schemas"]["Cursor"];
+            /** @description True while a full-screen program shows its own screen. */
+            isAlternate: boolean;
+            /**
+             * Format: byte
+             * @description The bytes that show this screen on a fresh terminal of its size, also its modes.
+             */
+            payload: string;
+            /** Format: int32 */
+            rows: number;
+            /** @description The rows without colours, joined by LF. */
+            text: string;
         };
         /**
          * @description Where a page was read.
@@ -1046,11 +1235,79 @@ export interface components {
             signal?: number | null;
             stream: components["schemas"]["StreamName"];
         };
+        /** @description Sessions, newest first. */
+        TerminalList: {
+            memoryUsage: components["schemas"]["MemoryUsage"];
+            sessions: components["schemas"]["TerminalSession"][];
+            success: boolean;
+        };
         /**
          * @description With or without a terminal.
          * @enum {string}
          */
         TerminalMode: "pty" | "pipe";
+        /** @description An interactive terminal. */
+        TerminalSession: {
+            /** @description True until it has ended. */
+            active: boolean;
+            /** @description Clients that are attached, those who only read among them. */
+            attached: number;
+            /** Format: int32 */
+            cols: number;
+            /** Format: date-time */
+            createdAt: string;
+            /** @description Where its program is; after the end, where it was. */
+            currentPath: string;
+            /** Format: date-time */
+            endedAt?: string | null;
+            /** Format: int32 */
+            exitCode?: number | null;
+            id: string;
+            /** @description The instance it lives on. */
+            instance: string;
+            /**
+             * Format: date-time
+             * @description When something was typed or written last.
+             */
+            lastActivity: string;
+            /** @description What went wrong. */
+            message?: string | null;
+            /** @description False while its row could not be written. */
+            persisted: boolean;
+            /**
+             * Format: int32
+             * @description Its first process while it lives.
+             */
+            pid: number | null;
+            projectId: string;
+            /** @description The directory it was opened for. */
+            projectPath: string | null;
+            reason?: components["schemas"]["SessionEndReason"] | null;
+            /** @description The session in whose directory it went on. */
+            restoredFrom?: string | null;
+            /** Format: int32 */
+            rows: number;
+            /** Format: int32 */
+            signal?: number | null;
+            state: components["schemas"]["SessionState"];
+            tabName: string;
+            /** @description The profile it runs. */
+            type: string;
+            userId?: string | null;
+        };
+        /** @description The size of a terminal. */
+        TerminalSizeBody: {
+            /**
+             * Format: int32
+             * @description 1 to 1,000.
+             */
+            cols: number;
+            /**
+             * Format: int32
+             * @description 1 to 500.
+             */
+            rows: number;
+        };
         /** @description What a submission says of terminals; what it leaves out comes from the level above. */
         TerminalSpec: {
             /** Format: int32 */
@@ -1181,6 +1438,101 @@ export interface operations {
             };
             /** @description FORBIDDEN */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description INTERNAL */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_project_terminals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The project */
+                projectId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sessions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectTerminals"];
+                };
+            };
+            /** @description VALIDATION_FAILED */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAUTHENTICATED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description FORBIDDEN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description NOT_FOUND */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description GONE */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3866,6 +4218,774 @@ export interface operations {
             };
             /** @description UNSUPPORTED_MEDIA_TYPE */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description INTERNAL */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_terminals: {
+        parameters: {
+            query?: {
+                /** @description Only in these states, separated by commas; else those that live */
+                state?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sessions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TerminalList"];
+                };
+            };
+            /** @description VALIDATION_FAILED */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAUTHENTICATED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description FORBIDDEN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description INTERNAL */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    open_terminal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OpenTerminal"];
+            };
+        };
+        responses: {
+            /** @description The session that there is */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenedTerminal"];
+                };
+            };
+            /** @description A new session */
+            201: {
+                headers: {
+                    /** @description Where the session is */
+                    Location?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenedTerminal"];
+                };
+            };
+            /** @description VALIDATION_FAILED */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAUTHENTICATED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description FORBIDDEN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description PAYLOAD_TOO_LARGE */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNSUPPORTED_MEDIA_TYPE */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description INTERNAL */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_terminal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The session */
+                sessionId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The session */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OneTerminal"];
+                };
+            };
+            /** @description It lives on another instance; `Location` says where */
+            307: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description VALIDATION_FAILED */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAUTHENTICATED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description FORBIDDEN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description NOT_FOUND */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description CONFLICT */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description GONE */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description INTERNAL */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    end_terminal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The session */
+                sessionId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The session, which has ended */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OneTerminal"];
+                };
+            };
+            /** @description It lives on another instance; `Location` says where */
+            307: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description VALIDATION_FAILED */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAUTHENTICATED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description FORBIDDEN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description NOT_FOUND */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description CONFLICT */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description GONE */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description INTERNAL */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    resize_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The session */
+                sessionId: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TerminalSizeBody"];
+            };
+        };
+        responses: {
+            /** @description The session */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OneTerminal"];
+                };
+            };
+            /** @description It lives on another instance; `Location` says where */
+            307: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description VALIDATION_FAILED */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAUTHENTICATED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description FORBIDDEN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description NOT_FOUND */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description CONFLICT */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description GONE */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description PAYLOAD_TOO_LARGE */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNSUPPORTED_MEDIA_TYPE */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description INTERNAL */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_session_screen: {
+        parameters: {
+            query?: {
+                /** @description ansi (default): rows with colours; text; json: both, cursor and place */
+                format?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The session */
+                sessionId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The screen */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionScreen"];
+                    "text/plain": string;
+                };
+            };
+            /** @description The session lives on another instance; `Location` says where */
+            307: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description VALIDATION_FAILED */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAUTHENTICATED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description FORBIDDEN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description NOT_FOUND */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description CONFLICT */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description GONE */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description INTERNAL */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    attach: {
+        parameters: {
+            query?: {
+                /** @description Where to go on; else with the screen */
+                offset?: number;
+                /** @description true: never types and sets no size */
+                readonly?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The session */
+                sessionId: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A WebSocket */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The session lives on another instance; `Location` says where */
+            307: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description VALIDATION_FAILED */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAUTHENTICATED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description FORBIDDEN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description NOT_FOUND */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description CONFLICT */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description GONE */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,0 +1,236 @@
+//! Owns: one interactive terminal: its process, and the way between it and the clients that are attached.
+//! Takes: typed bytes, the wanted size, the reason to end.
+//! Sends: output, sizes and states into its [`SessionHandle`]; clients pull from there, each with its own offset.
+//! Queue: 8 pieces of typed bytes of at most 16 KiB; whoever types more waits. Output waits in the terminal while
+//!   no attached client reads.
+//! Stops: when its process has ended and its output is read, or was ended.
+//! Restart: never; if it goes, dropping the process kills its group.
+
+mod attachment;
+mod handle;
+
+pub use attachment::{Attachment, Told, TypeError, Typist};
+pub use handle::{AttachError, AttachOptions, SessionFigures, SessionHandle};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::entry::{ProcessEnd, TerminalSize};
+use crate::kernel::ExitStatus;
+use crate::ports::{OpenTerminal, TerminalCommand, TerminalHost};
+use crate::sessions::EndReason;
+
+/// What is read of a terminal at once.
+const READ_BYTES: usize = 64 * 1024;
+/// Pieces of input that wait for the terminal.
+const INPUT_PIECES: usize = 8;
+/// After the end of the process, how long its terminal may be silent until it is left.
+const DRAIN: Duration = Duration::from_millis(200);
+/// How long what a process left behind is read at most.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// The task of one session.
+pub struct Session {
+    pub(crate) handle: Arc<SessionHandle>,
+    pub(crate) host: Arc<dyn TerminalHost>,
+    pub(crate) command: TerminalCommand,
+    pub(crate) kill_grace: Duration,
+    pub(crate) ends: SessionEnds,
+}
+
+/// What the task takes from its handle.
+pub(crate) struct SessionEnds {
+    input: mpsc::Receiver<Bytes>,
+    size: watch::Receiver<TerminalSize>,
+    end: watch::Receiver<Option<EndReason>>,
+}
+
+impl Session {
+    /// Opens the terminal and attends it to its end.
+    pub async fn run(self) -> ExitStatus {
+        let Self { handle, host, command, kill_grace, ends } = self;
+        match host.open(command).await {
+            Ok(opened) => {
+                handle.opened(opened.identity, &opened.directory);
+                let terminal = Terminal::new(opened, handle.clone(), ends, kill_grace);
+                let (end, reason) = terminal.attend().await;
+                handle.ended(end, reason);
+            }
+            Err(error) => handle.failed(&error.to_string()),
+        }
+        ExitStatus::Finished
+    }
+}
+
+struct Terminal {
+    opened: OpenTerminal,
+    handle: Arc<SessionHandle>,
+    ends: SessionEnds,
+    kill_grace: Duration,
+    /// What the terminal has not taken yet.
+    pending: Bytes,
+    is_read: bool,
+    end: Option<ProcessEnd>,
+    reason: Option<EndReason>,
+    kill_at: Option<Instant>,
+    /// After the end of the process: until when its terminal is read.
+    leave_at: Option<Instant>,
+    leave_latest: Option<Instant>,
+}
+
+impl Terminal {
+    fn new(
+        opened: OpenTerminal,
+        handle: Arc<SessionHandle>,
+        ends: SessionEnds,
+        kill_grace: Duration,
+    ) -> Self {
+        Self {
+            opened,
+            handle,
+            ends,
+            kill_grace,
+            pending: Bytes::new(),
+            is_read: false,
+            end: None,
+            reason: None,
+            kill_at: None,
+            leave_at: None,
+            leave_latest: None,
+        }
+    }
+
+    async fn attend(mut self) -> (ProcessEnd, EndReason) {
+        let mut buffer = BytesMut::new();
+        loop {
+            if let Some(end) = self.end
+                && (self.is_read || passed(self.leave_at))
+            {
+                return (end, self.reason.unwrap_or(EndReason::Exited));
+            }
+            // Once the process has ended nobody is waited for: what is left is bounded.
+            let may_read = !self.is_read && (self.end.is_some() || self.handle.has_room());
+            let (takes_input, has_ended) = (self.end.is_none(), self.end.is_some());
+            tokio::select! {
+                ready = self.opened.output.readable(), if may_read => {
+                    self.read(ready, &mut buffer);
+                    // A flood must not keep the other sessions of this thread waiting.
+                    tokio::task::yield_now().await;
+                }
+                () = self.handle.room(), if !may_read && !self.is_read => {}
+                ready = self.opened.input.writable(), if takes_input && !self.pending.is_empty() => {
+                    self.write(&ready);
+                }
+                Some(bytes) = self.ends.input.recv(), if takes_input && self.pending.is_empty() => {
+                    self.pending = bytes;
+                    self.write(&Ok(()));
+                }
+                Ok(()) = self.ends.size.changed(), if !has_ended => self.resize(),
+                reason = asked_to_end(&mut self.ends.end), if self.reason.is_none() => {
+                    self.terminate(reason);
+                }
+                end = self.opened.process.wait(), if !has_ended => self.ended(end),
+                () = until(self.kill_at) => {
+                    self.kill_at = None;
+                    self.opened.process.kill();
+                }
+                () = until(self.leave_at), if has_ended => {}
+            }
+        }
+    }
+
+    fn read(&mut self, ready: std::io::Result<()>, buffer: &mut BytesMut) {
+        let read = ready.and_then(|()| self.opened.output.try_read(buffer, READ_BYTES));
+        match read {
+            Ok(None) => {}
+            Ok(Some(0)) => self.is_read = true,
+            Ok(Some(_)) => {
+                self.handle.written(buffer);
+                buffer.clear();
+                if self.end.is_some() {
+                    self.leave_at = self.next_leave();
+                }
+            }
+            Err(error) => {
+                tracing::warn!(session = %self.handle.id(), %error, "a terminal cannot be read");
+                self.is_read = true;
+            }
+        }
+    }
+
+    fn write(&mut self, ready: &std::io::Result<()>) {
+        while !self.pending.is_empty() {
+            let written = match ready {
+                Ok(()) => self.opened.input.try_write(&self.pending),
+                Err(error) => Err(std::io::Error::new(error.kind(), error.to_string())),
+            };
+            match written {
+                Ok(Some(count)) => self.pending.advance(count),
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::debug!(session = %self.handle.id(), %error, "a terminal takes no input");
+                    self.pending.clear();
+                }
+            }
+        }
+    }
+
+    fn resize(&mut self) {
+        let size = *self.ends.size.borrow_and_update();
+        if let Err(error) = self.opened.process.resize(size) {
+            tracing::warn!(session = %self.handle.id(), %error, "a terminal keeps its size");
+        }
+    }
+
+    fn terminate(&mut self, reason: EndReason) {
+        self.reason = Some(reason);
+        self.handle.ending();
+        if self.end.is_none() {
+            self.opened.process.terminate();
+            self.kill_at = Some(Instant::now() + self.kill_grace);
+        }
+    }
+
+    fn ended(&mut self, end: ProcessEnd) {
+        self.end = Some(end);
+        self.kill_at = None;
+        self.handle.ending();
+        self.leave_latest = Some(Instant::now() + DRAIN_LIMIT);
+        self.leave_at = self.next_leave();
+    }
+
+    fn next_leave(&self) -> Option<Instant> {
+        self.leave_latest.map(|latest| latest.min(Instant::now() + DRAIN))
+    }
+}
+
+impl SessionEnds {
+    /// The two ends of a session that has this size.
+    fn new(size: TerminalSize) -> (handle::Orders, Self) {
+        let (type_in, input) = mpsc::channel(INPUT_PIECES);
+        let (wanted_size, size) = watch::channel(size);
+        let (wanted_end, end) = watch::channel(None);
+        (handle::Orders { type_in, wanted_size, wanted_end }, Self { input, size, end })
+    }
+}
+
+async fn asked_to_end(end: &mut watch::Receiver<Option<EndReason>>) -> EndReason {
+    let asked = end.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
+    // Without a handle nobody can reach it.
+    asked.unwrap_or(EndReason::Stopped)
+}
+
+fn passed(at: Option<Instant>) -> bool {
+    at.is_some_and(|at| at <= Instant::now())
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,506 @@
+//! One session as others hold it: what it shows, who is attached, and how it is told something.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::Instant;
+
+use super::SessionEnds;
+use super::attachment::Attachment;
+use crate::entry::{ProcessEnd, ProcessIdentity, TerminalSize};
+use crate::moment::Timestamp;
+use crate::ports::{SessionRow, StoredScreen};
+use crate::screen::VirtualTerminal;
+use crate::sessions::{
+    EndReason, OutputRing, Queries, Repaint, RingLimits, SessionId, SessionKey, SessionState,
+    SessionView,
+};
+
+/// How far the terminal may be ahead of the fastest client that is attached.
+const MAX_AHEAD: u64 = 256 * 1024;
+/// A screen that takes more is not kept beyond the end of the service.
+const MAX_STORED_SCREEN: usize = 256 * 1024;
+
+/// What goes to the task of a session.
+pub(super) struct Orders {
+    pub(super) type_in: mpsc::Sender<Bytes>,
+    pub(super) wanted_size: watch::Sender<TerminalSize>,
+    pub(super) wanted_end: watch::Sender<Option<EndReason>>,
+}
+
+/// A session that lives on this instance, or has ended here of late.
+pub struct SessionHandle {
+    id: SessionId,
+    key: SessionKey,
+    /// The command as it may be shown.
+    command: String,
+    orders: Orders,
+    inner: Mutex<Inner>,
+    /// Grows with output, sizes and states.
+    revision: watch::Sender<u64>,
+    /// A client has read, come or gone.
+    room: Notify,
+}
+
+pub(super) struct Inner {
+    pub(super) view: SessionView,
+    pub(super) ring: OutputRing,
+    pub(super) queries: Queries,
+    pub(super) clients: BTreeMap<u64, Client>,
+    last_client: u64,
+    /// The client that sets the size and answers questions.
+    driver: Option<u64>,
+    identity: Option<ProcessIdentity>,
+    /// The session that has its key on another instance.
+    elsewhere: Option<SessionView>,
+    moved: Instant,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+/// One client that is attached.
+pub(super) struct Client {
+    pub(super) offset: u64,
+    readonly: bool,
+    size: Option<TerminalSize>,
+    /// Which of them typed last: the highest.
+    typed: u64,
+}
+
+/// How a client comes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AttachOptions {
+    /// Where it goes on; none: with the screen.
+    pub offset: Option<u64>,
+    /// It never types and sets no size.
+    pub readonly: bool,
+}
+
+/// Why a client cannot come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AttachError {
+    /// The terminal has not written so much.
+    #[error("{offset} is beyond what the terminal has written; allowed: 0 to {end}")]
+    Beyond {
+        /// What was asked for.
+        offset: u64,
+        /// Where output ends now.
+        end: u64,
+    },
+    /// There are as many clients as there may be.
+    #[error("{0} clients are attached to the session, as many as there may be")]
+    TooMany(usize),
+}
+
+/// What a session costs and moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionFigures {
+    /// Bytes typed since its beginning.
+    pub bytes_in: u64,
+    /// Bytes written since its beginning.
+    pub bytes_out: u64,
+    /// Memory of its output and its screen.
+    pub buffer_bytes: usize,
+    /// Since something moved.
+    pub idle: Duration,
+}
+
+/// Clients of one session; each costs a few hundred KiB when it does not read.
+const MAX_CLIENTS: usize = 64;
+
+impl SessionHandle {
+    /// A session that is about to be opened, and what its task needs.
+    pub(crate) fn new(
+        key: SessionKey,
+        view: SessionView,
+        command: String,
+        limits: RingLimits,
+    ) -> (Arc<Self>, SessionEnds) {
+        let size = TerminalSize { cols: view.cols, rows: view.rows };
+        let (orders, ends) = SessionEnds::new(size);
+        let id = view.id.clone();
+        let inner = Inner {
+            view,
+            ring: OutputRing::new(limits, size),
+            queries: Queries::default(),
+            clients: BTreeMap::new(),
+            last_client: 0,
+            driver: None,
+            identity: None,
+            elsewhere: None,
+            moved: Instant::now(),
+            bytes_in: 0,
+            bytes_out: 0,
+        };
+        let handle = Self {
+            id,
+            key,
+            command,
+            orders,
+            inner: Mutex::new(inner),
+            revision: watch::Sender::new(0),
+            room: Notify::new(),
+        };
+        (Arc::new(handle), ends)
+    }
+
+    /// Its id.
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// What another request must say to mean this session.
+    pub fn key(&self) -> &SessionKey {
+        &self.key
+    }
+
+    /// What it runs, as it may be shown.
+    pub fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// The session as it is now.
+    pub fn view(&self) -> SessionView {
+        self.lock().view.clone()
+    }
+
+    /// Its state now.
+    pub fn state(&self) -> SessionState {
+        self.lock().view.state
+    }
+
+    /// What it costs and moves.
+    pub fn figures(&self) -> SessionFigures {
+        let inner = self.lock();
+        SessionFigures {
+            bytes_in: inner.bytes_in,
+            bytes_out: inner.bytes_out,
+            buffer_bytes: inner.ring.memory(),
+            idle: inner.moved.elapsed(),
+        }
+    }
+
+    /// The screen now, as bytes that repaint it and as a terminal. Takes up to some 20 ms: not for threads that
+    /// serve many.
+    pub fn screen(&self) -> (Repaint, VirtualTerminal) {
+        let ring = self.lock().ring.copy();
+        ring.screen_at_end()
+    }
+
+    /// Waits until it runs or could not be started.
+    pub async fn opened_or_failed(&self) -> SessionView {
+        let mut revision = self.revision.subscribe();
+        loop {
+            revision.borrow_and_update();
+            let view = self.view();
+            if view.state != SessionState::Creating || revision.changed().await.is_err() {
+                return view;
+            }
+        }
+    }
+
+    /// Waits until it has ended.
+    pub async fn gone(&self) -> SessionView {
+        let mut revision = self.revision.subscribe();
+        loop {
+            revision.borrow_and_update();
+            let view = self.view();
+            if !view.state.is_live() || revision.changed().await.is_err() {
+                return view;
+            }
+        }
+    }
+
+    /// Asks its program to end. One that is ending or has ended is left alone.
+    pub fn end(&self, reason: EndReason) {
+        self.orders.wanted_end.send_if_modified(|wanted| {
+            let is_first = wanted.is_none();
+            wanted.get_or_insert(reason);
+            is_first
+        });
+    }
+
+    /// Gives the terminal another size.
+    pub fn resize(&self, size: TerminalSize) {
+        self.resize_locked(&mut self.lock(), size);
+    }
+
+    /// Attaches a client.
+    pub fn attach(self: &Arc<Self>, options: AttachOptions) -> Result<Attachment, AttachError> {
+        let mut inner = self.lock();
+        if inner.clients.len() >= MAX_CLIENTS {
+            return Err(AttachError::TooMany(MAX_CLIENTS));
+        }
+        let end = inner.ring.end();
+        if let Some(offset) = options.offset.filter(|offset| *offset > end) {
+            return Err(AttachError::Beyond { offset, end });
+        }
+        inner.last_client += 1;
+        let id = inner.last_client;
+        let kept = options.offset.filter(|offset| *offset >= inner.ring.start());
+        let offset = kept.unwrap_or_else(|| inner.ring.start());
+        let client = Client { offset, readonly: options.readonly, size: None, typed: 0 };
+        inner.clients.insert(id, client);
+        inner.view.attached = inner.clients.len();
+        if inner.view.state == SessionState::Inactive {
+            // It is allowed from this state.
+            let _ = inner.view.enter(SessionState::Active);
+        }
+        inner.choose_driver();
+        let revision = self.revision.subscribe();
+        drop(inner);
+        self.changed();
+        let is_truncated = options.offset.is_some() && kept.is_none();
+        let repaint = kept.is_none().then_some(is_truncated);
+        Ok(Attachment::new(self.clone(), id, offset, repaint, revision))
+    }
+
+    /// The row that others are to find.
+    pub(crate) fn row(&self) -> SessionRow {
+        let inner = self.lock();
+        let view = inner.view.clone();
+        let ring = (inner.bytes_out > 0).then(|| inner.ring.copy());
+        drop(inner);
+        let screen = ring.map(|ring| ring.screen_at_end().0);
+        let screen = screen
+            .filter(|screen| screen.payload.len() <= MAX_STORED_SCREEN)
+            .map(|Repaint { offset, size, payload }| StoredScreen { offset, size, payload });
+        SessionRow { tenant: self.key.tenant.clone(), view, screen }
+    }
+
+    /// Grows whenever something changes that is kept in its row.
+    pub(crate) fn revision(&self) -> u64 {
+        *self.revision.borrow()
+    }
+
+    /// The session that another instance has in its place, if that is why it could not be opened.
+    pub(crate) fn elsewhere(&self) -> Option<SessionView> {
+        self.lock().elsewhere.clone()
+    }
+
+    /// Gives way to the session that has its key on another instance.
+    pub(crate) fn give_way_to(&self, other: SessionView) {
+        self.lock().elsewhere = Some(other);
+        self.failed("the session lives on another instance");
+    }
+
+    /// Notes that its row was written, or could not be.
+    pub(crate) fn set_persisted(&self, persisted: bool) {
+        self.lock().view.persisted = persisted;
+    }
+
+    /// Notes in which directory it goes on, and whose that was.
+    pub(crate) fn restore_from(&self, session: SessionId) {
+        self.lock().view.restored_from = Some(session);
+    }
+
+    /// Notes what time brings: the directory its program is in, and that nothing moves. Returns for how long
+    /// nobody was attached and nothing moved.
+    pub(crate) fn tick(&self, directory: Option<&Path>, inactive_after: Duration) -> Duration {
+        let mut inner = self.lock();
+        if let Some(directory) = directory {
+            inner.view.current_path = directory.to_string_lossy().into_owned();
+        }
+        if !inner.clients.is_empty() {
+            return Duration::ZERO;
+        }
+        let idle = inner.moved.elapsed();
+        if idle >= inactive_after && inner.view.state == SessionState::Active {
+            // It is allowed from this state.
+            let _ = inner.view.enter(SessionState::Inactive);
+            inner.ring.shrink();
+            drop(inner);
+            self.changed();
+        }
+        idle
+    }
+
+    /// Its first process while it lives.
+    pub(crate) fn identity(&self) -> Option<ProcessIdentity> {
+        self.lock().identity
+    }
+
+    /// Keeps no more than the screen of one that has ended, once every client has the rest.
+    pub(crate) fn put_away(&self) {
+        let mut inner = self.lock();
+        if inner.clients.is_empty() {
+            inner.ring.shrink_to(0);
+        }
+    }
+
+    pub(super) fn opened(&self, identity: ProcessIdentity, directory: &Path) {
+        let mut inner = self.lock();
+        inner.identity = Some(identity);
+        inner.view.pid = Some(identity.pid);
+        inner.view.current_path = directory.to_string_lossy().into_owned();
+        self.enter(inner, SessionState::Active);
+    }
+
+    pub(crate) fn failed(&self, message: &str) {
+        let mut inner = self.lock();
+        inner.view.message = Some(message.to_owned());
+        inner.view.reason = Some(EndReason::Failed);
+        self.enter(inner, SessionState::Error);
+    }
+
+    /// Its program was asked to end, or has ended.
+    pub(super) fn ending(&self) {
+        let inner = self.lock();
+        if matches!(inner.view.state, SessionState::Active | SessionState::Inactive) {
+            self.enter(inner, SessionState::Terminating);
+        }
+    }
+
+    pub(super) fn ended(&self, end: ProcessEnd, reason: EndReason) {
+        let mut inner = self.lock();
+        inner.view.set_end(end);
+        inner.view.reason = Some(reason);
+        inner.identity = None;
+        inner.ring.shrink();
+        self.enter(inner, SessionState::Terminated);
+    }
+
+    /// Takes output.
+    pub(super) fn written(&self, output: &[u8]) {
+        let mut inner = self.lock();
+        inner.queries.observe(output, Instant::now());
+        let seen = inner.clients.values().map(|client| client.offset).min();
+        inner.ring.push(output, seen);
+        inner.bytes_out += output.len() as u64;
+        self.moved(inner);
+    }
+
+    /// True if the terminal may be read: nobody is attached, or somebody reads.
+    pub(super) fn has_room(&self) -> bool {
+        let inner = self.lock();
+        let fastest = inner.clients.values().map(|client| client.offset).max();
+        fastest.is_none_or(|offset| inner.ring.end().saturating_sub(offset) < MAX_AHEAD)
+    }
+
+    /// Waits until that may have changed.
+    pub(super) async fn room(&self) {
+        self.room.notified().await;
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where typed bytes go.
+    pub(super) fn type_in(&self) -> &mpsc::Sender<Bytes> {
+        &self.orders.type_in
+    }
+
+    /// A client has bytes up to here.
+    pub(super) fn has_read(&self, inner: &mut Inner, client: u64, offset: u64) {
+        if let Some(client) = inner.clients.get_mut(&client) {
+            client.offset = offset;
+        }
+        let seen = inner.clients.values().map(|client| client.offset).min();
+        inner.ring.trim_lines(seen);
+        self.room.notify_one();
+    }
+
+    /// A client has typed something: it sets the size from now on, and answers.
+    pub(super) fn has_typed(&self, client: u64, len: usize) {
+        let mut inner = self.lock();
+        inner.bytes_in += len as u64;
+        let last = inner.clients.values().map(|client| client.typed).max().unwrap_or(0);
+        let Some(typing) = inner.clients.get_mut(&client) else { return };
+        typing.typed = last + 1;
+        if inner.driver != Some(client) {
+            inner.driver = Some(client);
+            self.follow_driver(&mut inner);
+        }
+        self.moved(inner);
+    }
+
+    /// A client's window has this size.
+    pub(super) fn client_resized(&self, client: u64, size: TerminalSize) {
+        let mut inner = self.lock();
+        if let Some(resized) = inner.clients.get_mut(&client).filter(|client| !client.readonly) {
+            resized.size = Some(size);
+        }
+        if inner.driver == Some(client) {
+            self.follow_driver(&mut inner);
+        }
+    }
+
+    pub(super) fn detach(&self, client: u64) {
+        let mut inner = self.lock();
+        inner.clients.remove(&client);
+        inner.view.attached = inner.clients.len();
+        // Who leaves was there until now.
+        inner.moved = Instant::now();
+        if inner.driver == Some(client) {
+            inner.choose_driver();
+            self.follow_driver(&mut inner);
+        }
+        self.room.notify_one();
+        drop(inner);
+        self.changed();
+    }
+
+    fn follow_driver(&self, inner: &mut Inner) {
+        let size = inner.driver.and_then(|driver| inner.clients.get(&driver)?.size);
+        if let Some(size) = size {
+            self.resize_locked(inner, size);
+        }
+    }
+
+    fn resize_locked(&self, inner: &mut Inner, size: TerminalSize) {
+        if !inner.view.state.is_live() || inner.ring.size() == size {
+            return;
+        }
+        inner.ring.resize(size);
+        (inner.view.cols, inner.view.rows) = (size.cols, size.rows);
+        self.orders.wanted_size.send_replace(size);
+        self.changed();
+    }
+
+    fn moved(&self, mut inner: MutexGuard<'_, Inner>) {
+        inner.moved = Instant::now();
+        inner.view.last_activity = Timestamp::now();
+        if inner.view.state == SessionState::Inactive {
+            // It is allowed from this state.
+            let _ = inner.view.enter(SessionState::Active);
+        }
+        drop(inner);
+        self.changed();
+    }
+
+    fn enter(&self, mut inner: MutexGuard<'_, Inner>, state: SessionState) {
+        if let Err(error) = inner.view.enter(state) {
+            tracing::error!(session = %self.id, %error, "a session was to take a wrong step");
+        }
+        drop(inner);
+        self.changed();
+    }
+
+    fn changed(&self) {
+        self.revision.send_modify(|revision| *revision += 1);
+    }
+}
+
+impl Inner {
+    /// True if this client answers what the program asks.
+    pub(super) fn may_answer(&self, client: u64) -> bool {
+        self.driver == Some(client)
+    }
+
+    /// True if this client never types.
+    pub(super) fn is_readonly(&self, client: u64) -> bool {
+        self.clients.get(&client).is_none_or(|client| client.readonly)
+    }
+
+    /// Of those who may type: the one who typed last, else the one who came first.
+    fn choose_driver(&mut self) {
+        let may_type = self.clients.iter().filter(|(_, client)| !client.readonly);
+        let last = may_type.max_by_key(|(id, client)| (client.typed, std::cmp::Reverse(**id)));
+        self.driver = last.map(|(id, _)| *id);
+    }
+}

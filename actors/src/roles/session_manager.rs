@@ -1,0 +1,451 @@
+//! Owns: the interactive terminals of this instance: who has which, their limits, and their rows.
+//! Takes: requests to open, find, end; the order to stop.
+//! Sends: sessions to their threads; their rows to the database, through the breaker.
+//! Queue: none; what is asked is answered under one short lock, and a session is opened by a task of its own.
+//! Stops: with the service, which first ends all sessions.
+//! Restart: its follower yes, with nothing lost: the sessions are not in it.
+
+mod rows;
+mod settings;
+mod upkeep;
+
+pub use rows::{RowsError, SessionRows};
+pub use settings::{Profile, SessionLimits, SessionSettings};
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::entry::TerminalSize;
+use crate::ids::{InstanceId, TenantId};
+use crate::kernel::{ArbiterPool, KillSwitch, Observers, RestartPolicy, Supervisor};
+use crate::moment::Timestamp;
+use crate::ports::{SessionClaim, SessionRow, TerminalCommand, TerminalHost};
+use crate::roles::session::{Session, SessionHandle};
+use crate::sessions::{EndReason, SessionId, SessionKey, SessionState, SessionView};
+
+/// Sessions that have ended and are still shown from memory; of more the oldest go.
+const MAX_ENDED: usize = 1000;
+
+/// What somebody wants to be opened.
+#[derive(Debug, Clone)]
+pub struct OpenSession {
+    /// Which session it is to be.
+    pub key: SessionKey,
+    /// Where it begins.
+    pub project_path: Option<String>,
+    /// Variables for its program; those that the profile does not list are left out.
+    pub env: BTreeMap<String, String>,
+    /// Its size; none: the configured one.
+    pub size: Option<TerminalSize>,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Opened {
+    /// A new session.
+    New(SessionView),
+    /// There is one; it may live on another instance.
+    Existing(SessionView),
+}
+
+/// Why nothing was opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// No such type.
+    #[error("`{profile}` is no type of session; allowed: {}", allowed.join(", "))]
+    UnknownProfile {
+        /// What was asked for.
+        profile: String,
+        /// What there is.
+        allowed: Vec<String>,
+    },
+    /// The program of the profile is not here.
+    #[error("the program `{program}` of the type `{profile}` is not installed here")]
+    NotInstalled {
+        /// The profile.
+        profile: String,
+        /// Its program.
+        program: String,
+    },
+    /// The directory may not be used.
+    #[error("`{path}` {problem}")]
+    BadPath {
+        /// What was asked for.
+        path: String,
+        /// What is wrong with it, and what is allowed.
+        problem: String,
+    },
+    /// There are as many as there may be.
+    #[error("there are {max} sessions {scope}, as many as there may be")]
+    Limit {
+        /// Of whom.
+        scope: &'static str,
+        /// How many.
+        max: usize,
+    },
+    /// The service has used its memory up.
+    #[error("the service has no memory for another session")]
+    Memory,
+    /// The service stops.
+    #[error("the service is stopping")]
+    Stopping,
+    /// The program could not be started.
+    #[error("the session could not be started: {0}")]
+    Failed(String),
+}
+
+/// The interactive terminals of this instance.
+pub struct SessionManager {
+    instance: InstanceId,
+    settings: SessionSettings,
+    host: Arc<dyn TerminalHost>,
+    rows: Arc<SessionRows>,
+    arbiters: Arc<ArbiterPool>,
+    observers: Observers,
+    root: KillSwitch,
+    registry: Mutex<Registry>,
+    /// No session of this life is older.
+    born: Timestamp,
+    stopping: AtomicBool,
+    /// Set while the memory of the process is used up.
+    is_full: AtomicBool,
+}
+
+#[derive(Default)]
+struct Registry {
+    sessions: BTreeMap<SessionId, Held>,
+}
+
+struct Held {
+    handle: Arc<SessionHandle>,
+    /// Kills what is left of it when it is forgotten.
+    _group: Supervisor,
+    ended: Option<Instant>,
+}
+
+/// What a session manager is made of.
+pub struct SessionParts {
+    /// This instance.
+    pub instance: InstanceId,
+    /// Limits, times and profiles.
+    pub settings: SessionSettings,
+    /// What opens terminals.
+    pub host: Arc<dyn TerminalHost>,
+    /// Where their rows go.
+    pub rows: Arc<SessionRows>,
+    /// The threads they live on.
+    pub arbiters: Arc<ArbiterPool>,
+    /// Where they are seen.
+    pub observers: Observers,
+    /// What ends them all.
+    pub root: KillSwitch,
+}
+
+impl SessionManager {
+    /// A manager of no sessions yet.
+    pub fn new(parts: SessionParts) -> Arc<Self> {
+        let SessionParts { instance, settings, host, rows, arbiters, observers, root } = parts;
+        Arc::new(Self {
+            instance,
+            settings,
+            host,
+            rows,
+            arbiters,
+            observers,
+            root,
+            registry: Mutex::default(),
+            born: Timestamp::now().whole_millis(),
+            stopping: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
+        })
+    }
+
+    /// Opens a session, or finds the one that there is. Goes on if its caller does not wait.
+    pub async fn open(self: &Arc<Self>, request: OpenSession) -> Result<Opened, OpenError> {
+        let command = self.command(&request)?;
+        let (handle, is_new) = self.find_or_begin(&request, command)?;
+        let view = handle.opened_or_failed().await;
+        match view.state {
+            SessionState::Error => {
+                if let Some(other) = handle.elsewhere() {
+                    return Ok(Opened::Existing(other));
+                }
+                metrics::counter!("runcast_session_create_failures_total").increment(1);
+                Err(OpenError::Failed(view.message.unwrap_or_default()))
+            }
+            _ if is_new => Ok(Opened::New(view)),
+            _ => Ok(Opened::Existing(view)),
+        }
+    }
+
+    /// A session of this instance, alive or ended of late.
+    pub fn find(&self, tenant: &TenantId, id: &SessionId) -> Option<Arc<SessionHandle>> {
+        let registry = self.lock();
+        let held = registry.sessions.get(id)?;
+        (held.handle.key().tenant == *tenant).then(|| held.handle.clone())
+    }
+
+    /// All sessions of this instance, alive or ended of late.
+    pub fn sessions(&self) -> Vec<Arc<SessionHandle>> {
+        self.lock().sessions.values().map(|held| held.handle.clone()).collect()
+    }
+
+    /// The rows of sessions, of all instances.
+    pub fn rows(&self) -> &Arc<SessionRows> {
+        &self.rows
+    }
+
+    /// What was configured.
+    pub fn settings(&self) -> &SessionSettings {
+        &self.settings
+    }
+
+    /// Refuses new sessions, or takes them again.
+    pub fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Release);
+    }
+
+    /// Ends every session and writes the last rows. No more are opened.
+    pub async fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        let live = self.sessions();
+        for handle in &live {
+            handle.end(EndReason::Stopped);
+        }
+        let limit = self.settings.kill_grace * 2;
+        let gone = async {
+            for handle in &live {
+                handle.gone().await;
+            }
+        };
+        if tokio::time::timeout(limit, gone).await.is_err() {
+            tracing::warn!("some sessions have not ended; they are killed");
+        }
+        self.rows.save(&live).await;
+    }
+
+    fn find_or_begin(
+        self: &Arc<Self>,
+        request: &OpenSession,
+        command: TerminalCommand,
+    ) -> Result<(Arc<SessionHandle>, bool), OpenError> {
+        let mut registry = self.lock();
+        if let Some(existing) = registry.live().find(|handle| *handle.key() == request.key) {
+            return Ok((existing.clone(), false));
+        }
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(OpenError::Stopping);
+        }
+        self.check_limits(&registry, &request.key)?;
+        if self.is_full.load(Ordering::Acquire) {
+            return Err(OpenError::Memory);
+        }
+        let now = Timestamp::now();
+        let mut id = SessionId::generate(now);
+        while registry.sessions.contains_key(&id) {
+            id = SessionId::generate(now);
+        }
+        let view = self.first_view(id.clone(), now, request, command.size);
+        let shown = command.argv.join(" ");
+        let ring = self.settings.ring;
+        let (handle, ends) = SessionHandle::new(request.key.clone(), view, shown, ring);
+        let group = Supervisor::new(id.as_str(), &self.root, self.observers.clone())
+            .with_grace(self.settings.kill_grace);
+        let session = Session {
+            handle: handle.clone(),
+            host: self.host.clone(),
+            command,
+            kill_grace: self.settings.kill_grace,
+            ends,
+        };
+        self.begin(&group, session);
+        registry.sessions.insert(id, Held { handle: handle.clone(), _group: group, ended: None });
+        Ok((handle, true))
+    }
+
+    /// Claims the key, and opens the terminal.
+    fn begin(self: &Arc<Self>, group: &Supervisor, session: Session) {
+        let manager = self.clone();
+        let arbiter = self.arbiters.pick(hash_of(&session.handle));
+        let session = Mutex::new(Some(session));
+        group.spawn_follower("Session", RestartPolicy::Never, &arbiter, move |_| {
+            let session = session.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let manager = manager.clone();
+            async move {
+                let mut session = session.expect("a session is begun once");
+                if !manager.claim(&mut session).await {
+                    return crate::kernel::ExitStatus::Finished;
+                }
+                session.run().await
+            }
+        });
+    }
+
+    /// Looks in the database whether another instance has this session, and where it was before. False: it
+    /// lives elsewhere.
+    async fn claim(&self, session: &mut Session) -> bool {
+        let handle = &session.handle;
+        let mut claim = self.rows.claim(&handle.row()).await;
+        if let Some(SessionClaim::Held(other)) = &claim
+            && other.view.instance == self.instance
+            && other.view.created_at < self.born
+        {
+            // An earlier life of this instance has left it.
+            self.end_lost().await;
+            claim = self.rows.claim(&handle.row()).await;
+        }
+        match claim {
+            Some(SessionClaim::Held(other)) => {
+                handle.give_way_to(other.view);
+                return false;
+            }
+            Some(SessionClaim::Taken { before }) => {
+                handle.set_persisted(true);
+                if let Some(before) = before {
+                    self.restore(session, &before);
+                }
+            }
+            None => handle.set_persisted(false),
+        }
+        true
+    }
+
+    async fn end_lost(&self) -> Option<u64> {
+        self.rows.end_lost(&self.instance, self.born, self.settings.absent_for).await
+    }
+
+    /// Goes on where the session before ended, if that is still there and allowed.
+    fn restore(&self, session: &mut Session, before: &SessionRow) {
+        let path = PathBuf::from(&before.view.current_path);
+        let is_free = before.view.project_path.is_none();
+        let Some(directory) = self.host.directory(&path) else { return };
+        if is_free || self.is_below_a_root(&directory) {
+            session.command.directory = Some(directory);
+            session.handle.restore_from(before.view.id.clone());
+        }
+    }
+
+    fn check_limits(&self, registry: &Registry, key: &SessionKey) -> Result<(), OpenError> {
+        let limits = &self.settings.limits;
+        let live = || registry.live().map(|handle| handle.key());
+        let of_project =
+            live().filter(|other| (&other.tenant, &other.project) == (&key.tenant, &key.project));
+        let of_user = live().filter(|other| {
+            key.user.is_some() && (&other.tenant, &other.user) == (&key.tenant, &key.user)
+        });
+        for (scope, count, max) in [
+            ("in this project", of_project.count(), limits.max_per_project),
+            ("of this user", of_user.count(), limits.max_per_user),
+            ("on this instance", live().count(), limits.max_total),
+        ] {
+            if count >= max {
+                return Err(OpenError::Limit { scope, max });
+            }
+        }
+        Ok(())
+    }
+
+    fn command(&self, request: &OpenSession) -> Result<TerminalCommand, OpenError> {
+        let name = &request.key.profile;
+        let Some(profile) = self.settings.profiles.get(name) else {
+            let allowed = self.settings.profiles.keys().cloned().collect();
+            return Err(OpenError::UnknownProfile { profile: name.clone(), allowed });
+        };
+        let program = profile.command.first().map_or("", String::as_str);
+        if !self.host.has_program(program) {
+            return Err(OpenError::NotInstalled {
+                profile: name.clone(),
+                program: program.to_owned(),
+            });
+        }
+        let directory = match &request.project_path {
+            Some(path) => Some(self.allowed_directory(path)?),
+            None => profile.directory.clone(),
+        };
+        let mut env = request.env.clone();
+        env.retain(|name, _| profile.allows(name));
+        let size = request.size.unwrap_or(self.settings.size);
+        Ok(TerminalCommand { argv: profile.command.clone(), env, directory, size })
+    }
+
+    fn allowed_directory(&self, path: &str) -> Result<PathBuf, OpenError> {
+        let bad = |problem: &str| {
+            Err(OpenError::BadPath { path: path.to_owned(), problem: problem.to_owned() })
+        };
+        if self.settings.roots.is_empty() {
+            return bad("cannot be used: sessions.roots of the configuration is empty");
+        }
+        if !Path::new(path).is_absolute() {
+            return bad("is not absolute");
+        }
+        let Some(directory) = self.host.directory(Path::new(path)) else {
+            return bad("is no directory below one of sessions.roots");
+        };
+        if self.is_below_a_root(&directory) {
+            return Ok(directory);
+        }
+        // The same words: it is not told what there is elsewhere.
+        bad("is no directory below one of sessions.roots")
+    }
+
+    fn is_below_a_root(&self, directory: &Path) -> bool {
+        let roots = self.settings.roots.iter().filter_map(|root| self.host.directory(root));
+        roots.into_iter().any(|root| directory.starts_with(root))
+    }
+
+    fn first_view(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+        request: &OpenSession,
+        size: TerminalSize,
+    ) -> SessionView {
+        SessionView {
+            id,
+            project_id: request.key.project.clone(),
+            user_id: request.key.user.clone(),
+            profile: request.key.profile.clone(),
+            tab_name: request.key.tab_name.clone(),
+            state: SessionState::Creating,
+            active: true,
+            current_path: request.project_path.clone().unwrap_or_default(),
+            project_path: request.project_path.clone(),
+            pid: None,
+            cols: size.cols,
+            rows: size.rows,
+            created_at: now,
+            last_activity: now,
+            persisted: false,
+            attached: 0,
+            restored_from: None,
+            instance: self.instance.clone(),
+            reason: None,
+            message: None,
+            exit_code: None,
+            signal: None,
+            ended_at: None,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registry {
+    fn live(&self) -> impl Iterator<Item = &Arc<SessionHandle>> {
+        let handles = self.sessions.values().map(|held| &held.handle);
+        handles.filter(|handle| handle.state().is_live())
+    }
+}
+
+fn hash_of(handle: &SessionHandle) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    handle.id().hash(&mut hasher);
+    hasher.finish()
+}
