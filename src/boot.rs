@@ -22,6 +22,7 @@ use runcast_actors::roles::archivist::ArchiveSettings;
 use runcast_actors::roles::broker::Brokers;
 use runcast_actors::roles::lease_keeper::LeaseKeeper;
 use runcast_actors::roles::lease_watch::{LeaseWatch, TakeOver};
+use runcast_actors::roles::memory_governor::{MemoryGovernor, MemoryLimits};
 use runcast_actors::roles::node::CaptureSettings;
 use runcast_actors::roles::owner::{Replication, Service};
 use runcast_actors::roles::presence::Presence;
@@ -37,6 +38,7 @@ use runcast_actors::sessions::RingLimits;
 use tokio::sync::{Semaphore, watch};
 
 use crate::adapters::log_fjall::{FjallLog, FjallLogSettings};
+use crate::adapters::memory_jemalloc::JemallocMeter;
 use crate::adapters::objects_directory::DirectoryObjects;
 use crate::adapters::objects_s3::{S3Credentials, S3Objects, S3Settings};
 use crate::adapters::process_guard::{GuardCommand, ProcessGuard};
@@ -45,7 +47,8 @@ use crate::adapters::process_spawner::ProcessSpawner;
 use crate::adapters::replica_redis::RedisReplica;
 use crate::adapters::runner_local::{LocalRunner, LocalRunnerSettings};
 use crate::adapters::store_sql::{SqlStore, SqlStoreSettings};
-use crate::adapters::terminal_host_local::LocalTerminalHost;
+use crate::adapters::terminal_host_local::{LocalTerminalHost, login_shell};
+use crate::components::Components;
 use crate::config::{ArchiveBackend, Role, SessionStoreKind, Settings, WhenFull};
 use crate::data_dir::DataDir;
 use crate::http::access::{Access, AccessMode, AccessSettings, TokenEntry};
@@ -177,7 +180,8 @@ pub async fn run(
     if let Some(path) = &moved_aside {
         tracing::error!(path = %path.display(), "the log was damaged and was moved aside");
     }
-    let log: Arc<dyn RunLog> = Arc::new(log);
+    let fjall = Arc::new(log);
+    let log: Arc<dyn RunLog> = fjall.clone();
 
     let root = KillSwitch::new();
     let observers = Observers::new();
@@ -188,11 +192,12 @@ pub async fn run(
     let archivers = Arc::new(ArbiterPool::with_thread_start(1, "archive", || lower_priority(10))?);
     let replication = replication(&settings, clients)?;
     let replica = replication.as_ref().map(|replication| replication.replica.clone());
-    let history = History::new(log.clone(), replica.clone(), store.clone(), archive);
+    let history = History::new(log.clone(), replica.clone(), store.clone(), archive.clone());
     let retention = retention(&settings);
     let (health, log_health) = watch::channel(log.health());
     let library = KeyframeLibrary::new(history.clone(), painters.clone());
     let seeker = Seeker::new(history.clone(), library.clone());
+    let keyframes = library.clone();
     let (threads_of_screens, watched) = (painters.clone(), observers.clone());
     let copied = replica.clone();
     let screens =
@@ -294,7 +299,9 @@ pub async fn run(
         root: root.clone(),
     });
     let kept = sessions.clone();
-    core.spawn_follower("SessionManager", policy, &arbiters.pick(1), move |_| kept.clone().keep());
+    // It paints screens for their rows, and a session must not wait for that.
+    let keepers = Arc::new(ArbiterPool::new(1, "session-keeper")?);
+    core.spawn_follower("SessionManager", policy, &keepers.pick(0), move |_| kept.clone().keep());
 
     let window_bytes = bytes(settings.sse.window_bytes)?;
     let brokers = Brokers::new(
@@ -305,6 +312,28 @@ pub async fn run(
         window_bytes,
         settings.sse.max_viewers as usize,
     );
+    let sockets = Arc::new(Semaphore::new(settings.sessions.max_connections as usize));
+    let accounts = Components {
+        budget: service.budget.clone(),
+        log: fjall,
+        brokers: brokers.clone(),
+        archive,
+        keyframes,
+        sessions: sessions.clone(),
+        sockets: sockets.clone(),
+        max_sockets: settings.sessions.max_connections as usize,
+    };
+    let limits = MemoryLimits {
+        soft_bytes: settings.memory.soft_limit_bytes,
+        hard_bytes: settings.memory.hard_limit_bytes,
+        check_every: Duration::from_secs(settings.memory.check_interval_secs),
+    };
+    let meter = Arc::new(JemallocMeter);
+    let governor =
+        Arc::new(MemoryGovernor::new(meter, accounts.accounts(), sessions.clone(), limits));
+    let kept = governor.clone();
+    core.spawn_follower("MemoryGovernor", policy, &arbiters.pick(1), move |_| kept.clone().keep());
+
     let (closing, is_closing) = watch::channel(false);
     let streaming = Streaming {
         brokers: brokers.clone(),
@@ -328,7 +357,8 @@ pub async fn run(
         max_downloads: settings.archive.max_downloads as usize,
         sessions: sessions.clone(),
         instances,
-        max_sockets: settings.sessions.max_connections as usize,
+        sockets: sockets.clone(),
+        governor,
         public_url: settings.server.public_url.clone(),
         instance,
         draining: not_ready.clone(),
@@ -354,6 +384,8 @@ pub async fn run(
         manager,
         held,
         sessions,
+        sockets,
+        max_sockets: settings.sessions.max_connections,
         closing,
         brokers,
         server: handle,
@@ -511,11 +543,7 @@ fn runner(data_dir: &DataDir) -> anyhow::Result<LocalRunner> {
 fn session_settings(settings: &Settings) -> anyhow::Result<SessionSettings> {
     const ABSENT_LEASES: u32 = 3;
     let sessions = &settings.sessions;
-    let login_shell = || {
-        let shell =
-            std::env::var("SHELL").ok().filter(|shell| std::path::Path::new(shell).is_file());
-        vec![shell.unwrap_or_else(|| "/bin/sh".to_owned()), "-l".to_owned()]
-    };
+    let login_shell = || vec![login_shell(), "-l".to_owned()];
     let profiles = sessions.profiles.iter().map(|(name, profile)| {
         let command =
             if profile.command.is_empty() { login_shell() } else { profile.command.clone() };

@@ -6,10 +6,10 @@
 pub mod adapters;
 pub mod boot;
 pub mod cli;
+mod components;
 pub mod config;
 pub mod data_dir;
 pub mod entities;
 pub mod http;
-pub mod process_memory;
 pub mod shutdown;
 pub mod telemetry;

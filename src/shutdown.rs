@@ -10,7 +10,7 @@ use runcast_actors::roles::broker::Brokers;
 use runcast_actors::roles::run_manager::{Drain, RunManager};
 use runcast_actors::roles::session_manager::SessionManager;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// How long the end of runs may take beside the time their nodes have.
 const RECORD_LIMIT: Duration = Duration::from_secs(10);
@@ -55,6 +55,10 @@ pub struct Drained {
     pub held: watch::Receiver<usize>,
     /// Whoever holds interactive terminals.
     pub sessions: Arc<SessionManager>,
+    /// Free while no client is attached to one.
+    pub sockets: Arc<Semaphore>,
+    /// How many there may be.
+    pub max_sockets: u32,
     /// Ends all streams.
     pub closing: watch::Sender<bool>,
     /// Whoever reads them.
@@ -80,6 +84,8 @@ pub async fn drain(mut drained: Drained) {
     }
     // People go on typing until the runs are done; their clients are told how the sessions ended.
     drained.sessions.stop().await;
+    let told = drained.sockets.acquire_many(drained.max_sockets);
+    let _ = tokio::time::timeout(VIEWERS_LIMIT, told).await;
     drained.closing.send_replace(true);
     let viewers_gone = async {
         while drained.brokers.viewers() > 0 {

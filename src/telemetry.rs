@@ -41,7 +41,7 @@ impl Prometheus {
 }
 
 /// Counters, which stand at 0 from the start so that their first increase is seen, with what they count.
-const COUNTERS: [(&str, &str); 14] = [
+const COUNTERS: [(&str, &str); 16] = [
     ("runcast_capture_chunks_total", "Chunks read from terminals"),
     ("runcast_capture_bytes_total", "Bytes read from terminals"),
     ("runcast_capture_paused_seconds_total", "Time that terminals waited for room"),
@@ -52,6 +52,8 @@ const COUNTERS: [(&str, &str); 14] = [
     ("runcast_rows_failures_total", "Writes of rows that the database did not take"),
     ("runcast_session_create_failures_total", "Sessions that could not be opened"),
     ("runcast_ws_failures_total", "Connections to sessions that broke or never came to be"),
+    ("runcast_memory_cleanups_total", "Clean-ups of memory"),
+    ("runcast_memory_limit_total", "Looks at which a limit of memory was passed, by limit"),
     ("runcast_gaps_total", "Stretches of a run that were lost, by reason"),
     ("runcast_trace_events_total", "Trace events, by level"),
     ("runcast_actor_restarts_total", "Restarts of actors after a fault, by actor"),
@@ -98,7 +100,7 @@ fn describe() {
     for (name, text) in HISTOGRAMS {
         metrics::describe_histogram!(name, metrics::Unit::Seconds, text);
     }
-    for (name, _) in &COUNTERS[..10] {
+    for (name, _) in &COUNTERS[..11] {
         metrics::counter!(*name).absolute(0);
     }
     metrics::counter!("runcast_gaps_total", "reason" => "lost").absolute(0);

@@ -44,6 +44,11 @@ impl LiveRuns {
         stored.lock().unwrap_or_else(PoisonError::into_inner).view.recordings = counts;
     }
 
+    /// How many runs are owned here.
+    pub fn count(&self) -> usize {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// True if the run is owned here.
     pub fn contains(&self, run: &RunKey) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(run)

@@ -101,6 +101,11 @@ impl FjallLog {
         })
     }
 
+    /// Bytes of the newest entries that are in memory.
+    pub fn tail_bytes(&self) -> usize {
+        lock(&self.shared.tails).bytes()
+    }
+
     /// Where the damaged store was moved at start, if it was.
     pub fn moved_aside(&self) -> Option<PathBuf> {
         self.moved_aside.clone()

@@ -2,6 +2,7 @@
 
 mod client_runtime;
 pub mod log_fjall;
+pub mod memory_jemalloc;
 pub mod objects_directory;
 pub mod objects_s3;
 pub mod process_group;

@@ -89,6 +89,24 @@ impl TerminalHost for LocalTerminalHost {
     }
 }
 
+/// The shell of the service's user: what the environment says, else the list of users, else `/bin/sh`.
+pub fn login_shell() -> String {
+    let is_there = |shell: &String| Path::new(shell).is_file();
+    std::env::var("SHELL")
+        .ok()
+        .filter(is_there)
+        .or_else(|| shell_of(&std::fs::read_to_string("/etc/passwd").ok()?).filter(is_there))
+        .unwrap_or_else(|| "/bin/sh".to_owned())
+}
+
+/// The shell of this process's user in a list as `passwd(5)` describes it.
+fn shell_of(users: &str) -> Option<String> {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let user = fields.into_iter().find(|fields| fields.get(2) == Some(&uid.as_str()))?;
+    user.get(6).map(|&shell| shell.to_owned())
+}
+
 /// Gives everything to the runtime of this thread.
 fn assemble(spawned: Spawned, directory: PathBuf) -> io::Result<OpenTerminal> {
     let identity = spawned.leader.identity();
@@ -141,5 +159,20 @@ impl Input for FdInput {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shell_is_that_of_the_user() {
+        let uid = rustix::process::getuid().as_raw();
+        let users =
+            format!("other:x:{}:0::/:/bin/zsh\nme:x:{uid}:0:Me:/home/me:/bin/fish\n", uid + 1);
+        assert_eq!(shell_of(&users).as_deref(), Some("/bin/fish"));
+        assert_eq!(shell_of("broken\n"), None);
+        assert!(Path::new(&login_shell()).is_file());
     }
 }

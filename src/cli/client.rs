@@ -84,6 +84,11 @@ pub(super) enum ClientError {
 }
 
 impl ClientError {
+    /// What an answer with this status and body means.
+    pub(super) fn refused(status: u16, body: &[u8]) -> Self {
+        refusal(StatusCode::from_u16(status).unwrap_or_default(), body)
+    }
+
     /// True if the same request may succeed later.
     pub(super) fn is_passing(&self) -> bool {
         match self {
@@ -139,6 +144,11 @@ impl ApiClient {
     /// The address of the service.
     pub(super) fn base(&self) -> &str {
         &self.base
+    }
+
+    /// The token, if there is one.
+    pub(super) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     pub(super) async fn get<T: DeserializeOwned>(

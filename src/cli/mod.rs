@@ -13,6 +13,7 @@ mod healthcheck;
 mod ls;
 mod migrate;
 mod openapi;
+mod own_terminal;
 mod prefixed;
 mod replay;
 mod rm;
@@ -20,6 +21,7 @@ mod run;
 mod run_progress;
 mod serve;
 mod show;
+mod term;
 mod text;
 mod transfer;
 mod verify;
@@ -63,6 +65,8 @@ enum Command {
     Cancel(cancel::CancelArgs),
     /// Purge a run with everything that was recorded
     Rm(rm::RmArgs),
+    /// Open an interactive terminal of the service, or come back to it
+    Term(term::TermArgs),
     /// Change or show the schema of the database
     Migrate(migrate::MigrateArgs),
     /// Check or print the configuration
@@ -101,6 +105,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Show(args) => block_on(show::execute(args)),
         Command::Cancel(args) => block_on(cancel::execute(args)),
         Command::Rm(args) => block_on(rm::execute(args)),
+        Command::Term(args) => block_on(term::execute(args)),
         Command::Healthcheck(args) => block_on(healthcheck::execute(args)),
     }
 }
@@ -153,6 +158,10 @@ mod tests {
             "runcast show run-1",
             "runcast cancel run-1",
             "runcast rm run-1 --yes",
+            "runcast term",
+            "runcast term demo --type claude --tab two --path /srv/demo",
+            "runcast term --session session_1_abcdefgh --readonly",
+            "runcast term --list --json",
             "runcast migrate up",
             "runcast migrate down --steps 2",
             "runcast migrate status",
@@ -180,6 +189,9 @@ mod tests {
         assert_eq!(refused("runcast ls --limit 0"), ErrorKind::ValueValidation);
         assert_eq!(refused("runcast ls --status DONE"), ErrorKind::InvalidValue);
         assert_eq!(refused("runcast serve --listen here"), ErrorKind::ValueValidation);
+        assert_eq!(refused("runcast term a/b"), ErrorKind::ValueValidation);
+        assert_eq!(refused("runcast term --session x"), ErrorKind::ValueValidation);
+        assert_eq!(refused("runcast term --json"), ErrorKind::MissingRequiredArgument);
         assert_eq!(refused("runcast migrate down --steps 0"), ErrorKind::ValueValidation);
     }
 }

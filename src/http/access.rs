@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 
 pub use caller::{Caller, SESSION_COOKIE};
-pub(crate) use caller::{require_own_origin, session_cookie};
+pub(crate) use caller::{require_own_origin, session_cookie, shows_token};
 
 use crate::http::error::{ApiError, ErrorCode};
 use signed::Signer;
@@ -213,6 +213,21 @@ impl Access {
         authority.is_some() && authority == host.map(str::to_ascii_lowercase).as_deref()
     }
 
+    /// True if `host`, with or without a port, names this machine's loopback or stands in `public_url`.
+    pub(crate) fn is_own_host(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        let is_public = self.public_origin.as_deref().is_some_and(|origin| {
+            origin.split_once("://").is_some_and(|(_, authority)| authority == host)
+        });
+        let name = match host.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or_default(),
+            None => host.split(':').next().unwrap_or_default(),
+        };
+        let ip = name.parse::<std::net::IpAddr>();
+        let is_loopback = ip.is_ok_and(|ip| ip.to_canonical().is_loopback());
+        is_public || is_loopback || name == "localhost" || name.ends_with(".localhost")
+    }
+
     /// True if the cookie may only travel encrypted.
     pub(crate) fn wants_secure_cookie(&self) -> bool {
         self.public_origin.as_deref().is_some_and(|origin| origin.starts_with("https://"))
@@ -376,6 +391,19 @@ mod tests {
             assert!(access.narrow(&caller, read.clone(), None, ttl_secs).is_err());
         }
         assert!(access.narrow(&caller, BTreeSet::new(), None, 60).is_err());
+    }
+
+    #[test]
+    fn without_authentication_only_loopback_and_the_public_name_are_own_hosts() {
+        let plain = access(Vec::new(), None);
+        for own in ["localhost", "LOCALHOST:7420", "127.0.0.1:1", "127.9.9.9", "[::1]:7420"] {
+            assert!(plain.is_own_host(own), "{own}");
+        }
+        for other in ["evil.example:7420", "127.0.0.1.evil.example", "10.0.0.1", ""] {
+            assert!(!plain.is_own_host(other), "{other}");
+        }
+        let public = access(Vec::new(), Some("https://runs.example/"));
+        assert!(public.is_own_host("runs.example") && !public.is_own_host("runs.example.org"));
     }
 
     #[test]

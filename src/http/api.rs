@@ -9,6 +9,7 @@ use runcast_actors::history::History;
 use runcast_actors::ids::{InstanceId, RunKey};
 use runcast_actors::messages::run_control::RunControl;
 use runcast_actors::ports::{InstanceStore, Replica, RunLog, RunStore, StoredRun};
+use runcast_actors::roles::memory_governor::MemoryGovernor;
 use runcast_actors::roles::session_manager::SessionManager;
 use runcast_actors::run_view::TerminalView;
 use runcast_actors::seek::Seeker;
@@ -48,8 +49,10 @@ pub struct ApiParts {
     pub sessions: Arc<SessionManager>,
     /// Who else is there.
     pub instances: Arc<dyn InstanceStore>,
-    /// Clients that are attached to sessions at one time (`sessions.max_connections`).
-    pub max_sockets: usize,
+    /// Room for clients of sessions (`sessions.max_connections`).
+    pub sockets: Arc<Semaphore>,
+    /// The budget of the process.
+    pub governor: Arc<MemoryGovernor>,
     /// Where clients reach this instance (`server.public_url`); none: where they asked.
     pub public_url: Option<String>,
     /// This instance.
@@ -70,7 +73,6 @@ pub struct Api {
     pub(crate) positions: PositionCache,
     pub(crate) store_states: StoreStates,
     downloads: Arc<Semaphore>,
-    sockets: Arc<Semaphore>,
 }
 
 impl Api {
@@ -78,8 +80,7 @@ impl Api {
     pub fn new(parts: ApiParts) -> Self {
         let downloads = Arc::new(Semaphore::new(parts.max_downloads));
         let (positions, store_states) = (PositionCache::default(), StoreStates::default());
-        let sockets = Arc::new(Semaphore::new(parts.max_sockets));
-        Self { parts, positions, store_states, downloads, sockets }
+        Self { parts, positions, store_states, downloads }
     }
 
     /// Room for one more download, held until it is over.
@@ -93,7 +94,7 @@ impl Api {
     pub(crate) fn socket_room(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         self.sockets.clone().try_acquire_owned().map_err(|_| {
             let message =
-                format!("there are {} connections, as many as there may be", self.max_sockets);
+                "there are as many connections as there may be (sessions.max_connections)";
             ApiError::new(ErrorCode::LimitExceeded, message)
         })
     }

@@ -47,7 +47,6 @@ pub(crate) use self::sessions::full_session;
 
 pub(crate) const TERMINAL: TerminalView =
     TerminalView { mode: TerminalMode::Pty, cols: 120, rows: 30 };
-
 /// Downloads that the service of a fixture has room for.
 pub(crate) const MAX_DOWNLOADS: usize = 2;
 
@@ -574,6 +573,7 @@ pub(crate) fn fixture_with(page: WebPage, mode: AccessMode, log: LogHealth) -> F
     let archive = Arc::new(Archive::new(objects, store.clone(), 1024 * 1024));
     let history = History::new(log.clone(), None, store.clone(), archive);
     let threads = Arc::new(ArbiterPool::new(1, "seek").expect("a thread"));
+    let sessions = sessions::echoing();
     let api = Api::new(ApiParts {
         store: store.clone(),
         log: log.clone(),
@@ -583,9 +583,10 @@ pub(crate) fn fixture_with(page: WebPage, mode: AccessMode, log: LogHealth) -> F
         access,
         default_terminal: TERMINAL,
         max_downloads: MAX_DOWNLOADS,
-        sessions: sessions::echoing(),
+        governor: sessions::governor(&sessions),
+        sessions,
         instances: Arc::new(MemoryStore::new()),
-        max_sockets: 2,
+        sockets: Arc::new(tokio::sync::Semaphore::new(2)),
         public_url: None,
         replica: None,
         lacks_replica: tokio::sync::watch::channel(false).1,

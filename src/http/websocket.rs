@@ -205,11 +205,9 @@ fn refusal(code: &str, message: &str) -> String {
 fn broken(error: &ProtocolError) -> Ending {
     metrics::counter!("runcast_ws_failures_total").increment(1);
     match error {
-        ProtocolError::Overflow => Ending::Told {
-            code: "PAYLOAD_TOO_LARGE",
-            message: format!("a message has more than {MAX_MESSAGE_BYTES} bytes"),
-            close: CloseCode::Size,
-        },
+        // One in frames that grows too large is told as another error.
+        ProtocolError::Overflow => too_large(),
+        ProtocolError::Io(error) if error.kind() == std::io::ErrorKind::Other => too_large(),
         // Nobody is there any more.
         ProtocolError::Io(_) => Ending::Gone,
         error => Ending::Told {
@@ -217,6 +215,14 @@ fn broken(error: &ProtocolError) -> Ending {
             message: format!("the frames are malformed: {error}"),
             close: CloseCode::Protocol,
         },
+    }
+}
+
+fn too_large() -> Ending {
+    Ending::Told {
+        code: "PAYLOAD_TOO_LARGE",
+        message: format!("a message has more than {MAX_MESSAGE_BYTES} bytes"),
+        close: CloseCode::Size,
     }
 }
 

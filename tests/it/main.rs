@@ -1,5 +1,6 @@
 //! The service through its public face: the real binary, real processes, real sockets.
 
+mod admin;
 mod archive_faults;
 mod archive_kills;
 mod archive_outages;

@@ -236,14 +236,6 @@ async fn nobody_reaches_the_sessions_of_others() {
     // Another user's is another session.
     let theirs = api("demo").open_terminal(&wanted("one")).await;
     assert_ne!(theirs["id"], session["id"]);
-    // A page of another site may not attach, with whatever cookie.
-    let own = service.api().base().to_owned();
-    for (origin, is_allowed) in
-        [(own.as_str(), true), ("https://evil.example", false), ("null", false)]
-    {
-        let opened = Socket::open_from(&api("ada"), id, "", Some(origin)).await;
-        assert_eq!(opened.is_ok(), is_allowed, "{origin}");
-    }
     // A token that ends takes its clients with it, and not the session.
     let short = api("ada")
         .post("/tokens", &json!({ "scopes": ["terminals:read"], "ttlSecs": 2 }))
@@ -256,4 +248,26 @@ async fn nobody_reaches_the_sessions_of_others() {
     assert_eq!(error["code"], "UNAUTHENTICATED", "{error}");
     socket.type_in("echo sti''ll\r").await;
     socket.shows("still").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_other_sites_and_of_other_names_reach_nothing() {
+    let service = service("").await;
+    let api = service.api();
+    let (session, _socket) = at_prompt(&api, "one").await;
+    let id = id_of(&session);
+    let own = api.base().to_owned();
+    for (origin, is_allowed) in
+        [(own.as_str(), true), ("https://evil.example", false), ("null", false)]
+    {
+        let opened = Socket::open_from(&api, id, "", Some(origin)).await;
+        assert_eq!(opened.is_ok(), is_allowed, "{origin}");
+    }
+    // A name that somebody has pointed at this machine.
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let url = format!("{own}/api/v1/terminals");
+    for (host, status) in [("evil.example:7420", 403), ("localhost:7420", 200)] {
+        let answer = client.get(&url).header("host", host).send().await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), status, "{host}");
+    }
 }

@@ -249,3 +249,63 @@ async fn nothing_of_a_session_outlives_it() {
     socket.last("exit").await;
     api.delete(&format!("/terminals/{}", id_of(&session))).await.expect(409);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_line_attaches_detaches_and_comes_back() {
+    let service = service("").await;
+    let api = service.api();
+    // A terminal in a terminal: the outer one is a real one for the command.
+    let (_, mut outer) = at_prompt(&api, "outer").await;
+    let command = format!(
+        "{} term inner --type plain --server {}",
+        env!("CARGO_BIN_EXE_runcast"),
+        api.base()
+    );
+    outer.type_in(format!("{command}\r")).await;
+    outer.shows("Ctrl-] detaches").await;
+    outer.type_in("echo in''side; stty size\r").await;
+    outer.shows("inside").await;
+    outer.shows("30 120").await;
+    outer.resize(90, 20).await;
+    outer.until("the size", |socket| socket.terminal.size().cols == 90).await;
+    outer.type_in("clear; stty size\r").await;
+    outer.shows("20 90").await;
+    outer.type_in("\x1d").await;
+    outer.shows("detached; the terminal goes on\nready$").await;
+    outer.type_in("echo out''side\r").await;
+    outer.shows("outside").await;
+    outer
+        .type_in(format!(
+            "clear; {} term --list --server {}\r",
+            env!("CARGO_BIN_EXE_runcast"),
+            api.base()
+        ))
+        .await;
+    outer.shows("inner  plain  main  active").await;
+    // It is as it was left, and its end is the end of the command.
+    outer.type_in(format!("clear; {command}\r")).await;
+    outer.shows("20 90").await;
+    outer.type_in("exit 7\r").await;
+    outer.shows("the terminal has ended: code 7").await;
+    outer.type_in("echo was $?\r").await;
+    outer.shows("was 1").await;
+    let wrong = command.replace("plain", "zsh");
+    outer.type_in(format!("clear; {wrong}\r")).await;
+    outer.shows("no type of session").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_has_just_ended_is_not_found_again() {
+    let service = service("").await;
+    let api = service.api();
+    for round in 0..5 {
+        let session = api.open_terminal(&wanted("one")).await;
+        assert_eq!(session["state"], "active", "{round}: {session}");
+        let path = format!("/terminals/{}", id_of(&session));
+        let ended = api.delete(&path).await.expect(200).json();
+        assert_eq!(ended["session"]["state"], "terminated");
+        let again = api.post("/terminals", &wanted("one")).await.expect(201).json();
+        assert_eq!(again["session"]["restoredFrom"], session["id"], "{round}");
+        api.delete(&format!("/terminals/{}", id_of(&again["session"]))).await.expect(200);
+    }
+}

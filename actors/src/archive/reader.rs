@@ -177,6 +177,16 @@ impl Archive {
         }
     }
 
+    /// Bytes of decoded frames in memory.
+    pub fn cached_bytes(&self) -> usize {
+        usize::try_from(self.frames.weight()).unwrap_or(usize::MAX)
+    }
+
+    /// Lets all decoded frames go; they are read again when they are asked for.
+    pub fn clear_cache(&self) {
+        self.frames.clear();
+    }
+
     /// The rows of the run have changed so that what is remembered of it is wrong.
     pub fn forget(&self, run: &RunKey) {
         self.catalogs.forget(run);

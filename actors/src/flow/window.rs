@@ -27,6 +27,16 @@ struct Held {
     bytes: usize,
 }
 
+impl Held {
+    fn shrink_to(&mut self, max_bytes: usize) {
+        while self.bytes > max_bytes {
+            let Some(oldest) = self.frames.pop_front() else { break };
+            self.bytes -= oldest.text().len();
+            self.after = oldest.seq;
+        }
+    }
+}
+
 /// What a viewer finds behind its cursor.
 #[derive(Debug)]
 pub enum WindowRead {
@@ -55,11 +65,7 @@ impl Window {
                 held.bytes += frame.text().len();
                 held.frames.push_back(Arc::new(frame));
             }
-            while held.bytes > self.max_bytes {
-                let Some(oldest) = held.frames.pop_front() else { break };
-                held.bytes -= oldest.text().len();
-                held.after = oldest.seq;
-            }
+            held.shrink_to(self.max_bytes);
         }
         if let Some(end) = end {
             self.end.send_replace(end);
@@ -107,6 +113,13 @@ impl Window {
     /// Everything up to here has been pushed.
     pub fn end(&self) -> Seq {
         *self.end.borrow()
+    }
+
+    /// Lets the oldest go until at most `max_bytes` are held; viewers behind them read history.
+    pub fn shrink_to(&self, max_bytes: usize) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.shrink_to(max_bytes);
+        held.frames.shrink_to_fit();
     }
 
     /// Bytes that are held.

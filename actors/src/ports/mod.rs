@@ -3,6 +3,7 @@
 mod archive;
 mod instances;
 mod log;
+mod memory;
 mod replica;
 mod runner;
 mod sessions;
@@ -15,6 +16,7 @@ pub use archive::{
 };
 pub use instances::{Instance, InstanceStore, SeenInstance};
 pub use log::{LogError, LogHealth, Page, RunLog, RunReader, Tail, Wake};
+pub use memory::{MemoryMeter, ProcessMemory};
 pub use replica::{
     CommandFeed, OwnerCommand, Replica, ReplicaBatch, ReplicaHealth, ReplicaScreens,
 };

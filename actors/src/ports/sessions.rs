@@ -83,7 +83,7 @@ pub struct StoredScreen {
 pub enum SessionClaim {
     /// The key is the new session's.
     Taken {
-        /// The session that had the key last, if it is still known.
+        /// The session that had the key last, if it is still known; not one that failed.
         before: Option<Box<SessionRow>>,
     },
     /// This session has it, and lives.

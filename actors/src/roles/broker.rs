@@ -109,6 +109,12 @@ impl Brokers {
         watched.values().map(|watched| watched.window.bytes()).sum()
     }
 
+    /// Lets every window keep no more than this.
+    pub fn shrink_windows(&self, max_bytes: usize) {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.values().for_each(|watched| watched.window.shrink_to(max_bytes));
+    }
+
     fn begin(self: &Arc<Self>, run: &RunKey, tail: Seq) -> Watched {
         let window = Arc::new(Window::new(tail, self.window_bytes));
         let viewers = Arc::new(AtomicUsize::new(0));

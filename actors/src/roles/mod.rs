@@ -7,6 +7,7 @@ pub mod commander;
 pub mod lease_keeper;
 pub mod lease_watch;
 pub mod log_writer;
+pub mod memory_governor;
 pub mod node;
 pub mod owner;
 pub mod presence;

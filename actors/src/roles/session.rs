@@ -30,6 +30,8 @@ const READ_BYTES: usize = 64 * 1024;
 const INPUT_PIECES: usize = 8;
 /// After the end of the process, how long its terminal may be silent until it is left.
 const DRAIN: Duration = Duration::from_millis(200);
+/// How often it is looked whether the rest of a session that was asked to end has ended.
+const GROUP_POLL: Duration = Duration::from_millis(50);
 /// How long what a process left behind is read at most.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -107,7 +109,9 @@ impl Terminal {
     async fn attend(mut self) -> (ProcessEnd, EndReason) {
         let mut buffer = BytesMut::new();
         loop {
+            // Who was asked to end may take the grace for it, with everything it has started.
             if let Some(end) = self.end
+                && self.kill_at.is_none()
                 && (self.is_read || passed(self.leave_at))
             {
                 return (end, self.reason.unwrap_or(EndReason::Exited));
@@ -138,7 +142,12 @@ impl Terminal {
                     self.kill_at = None;
                     self.opened.process.kill();
                 }
-                () = until(self.leave_at), if has_ended => {}
+                () = tokio::time::sleep(GROUP_POLL), if has_ended && self.kill_at.is_some() => {
+                    if !self.opened.process.has_group() {
+                        self.kill_at = None;
+                    }
+                }
+                () = until(self.leave_at), if has_ended && self.kill_at.is_none() => {}
             }
         }
     }
@@ -197,7 +206,9 @@ impl Terminal {
 
     fn ended(&mut self, end: ProcessEnd) {
         self.end = Some(end);
-        self.kill_at = None;
+        if self.reason.is_none() {
+            self.kill_at = None;
+        }
         self.handle.ending();
         self.leave_latest = Some(Instant::now() + DRAIN_LIMIT);
         self.leave_at = self.next_leave();

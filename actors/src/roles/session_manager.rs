@@ -17,6 +17,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -200,14 +201,45 @@ impl SessionManager {
         &self.rows
     }
 
-    /// What was configured.
-    pub fn settings(&self) -> &SessionSettings {
-        &self.settings
+    /// What can be opened, and whether its program is here.
+    pub fn profiles(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.settings.profiles.iter().map(|(name, profile)| {
+            let program = profile.command.first().map_or("", String::as_str);
+            (name.as_str(), self.host.has_program(program))
+        })
     }
 
     /// Refuses new sessions, or takes them again.
     pub fn set_full(&self, is_full: bool) {
         self.is_full.store(is_full, Ordering::Release);
+    }
+
+    /// Ends inactive sessions, the oldest first, all but so many of the newest. Returns which.
+    pub fn end_inactive(&self, spared: usize) -> Vec<SessionId> {
+        let mut inactive: Vec<(Duration, Arc<SessionHandle>)> = self
+            .sessions()
+            .into_iter()
+            .filter(|handle| handle.state() == SessionState::Inactive)
+            .map(|handle| (handle.figures().idle, handle))
+            .collect();
+        inactive.sort_by_key(|(idle, _)| *idle);
+        let ended = inactive.into_iter().skip(spared).rev().map(|(_, handle)| {
+            handle.end(EndReason::Memory);
+            handle.id().clone()
+        });
+        ended.collect()
+    }
+
+    /// Memory of the output and the screens of all sessions.
+    pub fn buffer_bytes(&self) -> usize {
+        self.sessions().iter().map(|handle| handle.figures().buffer_bytes).sum()
+    }
+
+    /// Lets every session keep no more than its screen and this much output.
+    pub fn shrink(&self, max_bytes: usize) {
+        for handle in self.sessions() {
+            handle.shrink_to(max_bytes);
+        }
     }
 
     /// Ends every session and writes the last rows. No more are opened.
@@ -278,6 +310,7 @@ impl SessionManager {
             let manager = manager.clone();
             async move {
                 let mut session = session.expect("a session is begun once");
+                let _guard = LostGuard(session.handle.clone());
                 if !manager.claim(&mut session).await {
                     return crate::kernel::ExitStatus::Finished;
                 }
@@ -293,10 +326,10 @@ impl SessionManager {
         let mut claim = self.rows.claim(&handle.row()).await;
         if let Some(SessionClaim::Held(other)) = &claim
             && other.view.instance == self.instance
-            && other.view.created_at < self.born
         {
-            // An earlier life of this instance has left it.
-            self.end_lost().await;
+            // Of this instance one lives under a key, and that is the new one: the row is behind, or of an
+            // earlier life.
+            self.end_row(other).await;
             claim = self.rows.claim(&handle.row()).await;
         }
         match claim {
@@ -313,6 +346,21 @@ impl SessionManager {
             None => handle.set_persisted(false),
         }
         true
+    }
+
+    /// Writes the end of a session of this instance whose row says that it lives.
+    async fn end_row(&self, row: &SessionRow) {
+        if let Some(handle) = self.find(&row.tenant, &row.view.id) {
+            self.rows.save(&[handle]).await;
+            return;
+        }
+        let mut row = row.clone();
+        row.view.state = SessionState::Terminated;
+        row.view.active = false;
+        row.view.pid = None;
+        row.view.reason = Some(EndReason::Restarted);
+        row.view.ended_at = Some(Timestamp::now());
+        self.rows.put(&row).await;
     }
 
     async fn end_lost(&self) -> Option<u64> {
@@ -434,6 +482,15 @@ impl SessionManager {
 
     fn lock(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells who waits for a session that its task is gone, however it went.
+struct LostGuard(Arc<SessionHandle>);
+
+impl Drop for LostGuard {
+    fn drop(&mut self) {
+        self.0.lost();
     }
 }
 

@@ -28,6 +28,11 @@ impl Default for KeyframeRoom {
 }
 
 impl KeyframeRoom {
+    /// What they take now.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     fn bytes_per_stream(&self) -> usize {
         if self.bytes.load(Ordering::Relaxed) <= self.max_bytes {
             return MAX_KEYFRAME_BYTES;

@@ -81,6 +81,17 @@ impl KeyframeLibrary {
         })
     }
 
+    /// Bytes of all keyframes in memory.
+    pub fn memory(&self) -> usize {
+        let cached = usize::try_from(lock(&self.cache).weight()).unwrap_or(usize::MAX);
+        self.room.bytes().saturating_add(cached)
+    }
+
+    /// Lets the keyframes of runs that nobody follows go; they are read or computed again when they are asked for.
+    pub fn clear_cache(&self) {
+        lock(&self.cache).clear();
+    }
+
     /// Where who follows the run from now on keeps its keyframes.
     pub fn follow(&self, run: &RunKey) -> Arc<FollowedKeyframes> {
         let kept = || Arc::new(FollowedKeyframes::new(self.room.clone()));

@@ -11,6 +11,7 @@ import { cssVariablesResolver, theme } from "./theme";
 
 // The terminal is most of the code, and the list does not need it.
 const RunRoute = lazy(() => import("./run/RunRoute"));
+const TerminalsPage = lazy(() => import("./terminals/TerminalsPage"));
 
 /** The page: who one is, then what one looks at. */
 export function App() {
@@ -26,6 +27,7 @@ export function App() {
                   <Redirect to="/" replace />
                 </Route>
                 <Route path="/runs/*?" component={RunRoute} />
+                <Route path="/terminals/*?" component={TerminalsPage} />
                 <Route component={NotFound} />
               </Switch>
             </Suspense>

@@ -49,7 +49,8 @@ pub(super) async fn claim(store: &SqlStore, row: &SessionRow) -> Result<SessionC
     let values = values(row, &key);
     let written = transaction.execute_raw(store.statement(sql, values)).await.map_err(failed)?;
     let claim = if written.rows_affected() == 1 {
-        let before = select("session_key = $1 AND NOT active ORDER BY ended_at DESC LIMIT 1");
+        let before =
+            select("session_key = $1 AND state = 'terminated' ORDER BY ended_at DESC LIMIT 1");
         let before = one(store, &transaction, &before, vec![key.into()]).await?;
         SessionClaim::Taken { before: before.map(Box::new) }
     } else {
@@ -140,7 +141,8 @@ pub(super) async fn end_lost(
     absent_for: Duration,
 ) -> Result<u64, StoreError> {
     let now = now(store);
-    let absent_us = i64::try_from(absent_for.as_micros()).unwrap_or(i64::MAX);
+    // Half of what fits, so that the difference does, too.
+    let absent_us = i64::try_from(absent_for.as_micros()).unwrap_or(i64::MAX / 2);
     let (state, reason) = (SessionState::Terminated.as_str(), EndReason::Restarted.as_str());
     let sql = format!(
         "UPDATE terminal_sessions SET state = '{state}', active = false, pid = NULL, \

@@ -5,7 +5,6 @@
 
 mod clock;
 mod keys;
-mod screen;
 mod source;
 
 use std::io::Write as _;
@@ -20,10 +19,10 @@ use tokio::sync::mpsc;
 
 use self::clock::Clock;
 use self::keys::Key;
-use self::screen::{Screen, size_note};
 use self::source::{FileSource, Played, ServerSource, Source, What};
 use super::cast_file::is_file_name;
 use super::client::{ApiClient, Connection};
+use super::own_terminal::{OwnTerminal, size_note};
 use super::watch::INTERRUPTED;
 
 /// Notes that are kept for the end of a replay on a terminal.
@@ -93,7 +92,7 @@ fn parse_time(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) async fn execute(args: ReplayArgs) -> anyhow::Result<ExitCode> {
-    let screen = Screen::is_there();
+    let screen = OwnTerminal::is_there();
     let mut source = if is_file_name(&args.what) && args.node.is_none() {
         Source::File(Box::new(FileSource::open(Path::new(&args.what))?))
     } else {
@@ -138,7 +137,7 @@ enum Ended {
 /// Shows what a source gives when it is due.
 struct Player {
     clock: Clock,
-    screen: Option<Screen>,
+    screen: Option<OwnTerminal>,
     keys: Option<mpsc::Receiver<Key>>,
     signals: [Signal; 3],
     notes: Vec<String>,
@@ -152,8 +151,8 @@ enum First<T> {
 
 impl Player {
     fn new(clock: Clock) -> anyhow::Result<Self> {
-        let screen = Screen::take()?;
-        let keys = screen.as_ref().is_some_and(Screen::has_keys).then(keys::from_stdin);
+        let screen = OwnTerminal::take()?;
+        let keys = screen.as_ref().is_some_and(OwnTerminal::has_keys).then(keys::from_stdin);
         let signals = [
             signal(SignalKind::interrupt())?,
             signal(SignalKind::terminate())?,

@@ -116,6 +116,7 @@ impl FromRequest for Caller {
 
 fn identify(access: &Access, request: &HttpRequest) -> Result<Caller, ApiError> {
     if access.mode() == AccessMode::None {
+        require_own_host(access, request)?;
         return Ok(Caller::anyone());
     }
     if let Some(value) = request.headers().get(AUTHORIZATION) {
@@ -135,6 +136,30 @@ fn identify(access: &Access, request: &HttpRequest) -> Result<Caller, ApiError> 
         require_own_origin(access, request)?;
     }
     Ok(caller)
+}
+
+/// Refuses a name that somebody else has given to this machine: where nobody proves who they are, a page of that name
+/// would be taken for the service's own.
+fn require_own_host(access: &Access, request: &HttpRequest) -> Result<(), ApiError> {
+    let header = request.headers().get(HOST).and_then(|value| value.to_str().ok());
+    let Some(host) = header.or_else(|| request.uri().authority().map(Authority::as_str)) else {
+        return Ok(());
+    };
+    if access.is_own_host(host) {
+        return Ok(());
+    }
+    let shown: String = host.chars().take(100).collect();
+    let message = format!(
+        "`{shown}` is no name of this service; allowed without authentication: localhost, 127.0.0.1, [::1] and \
+         server.public_url"
+    );
+    Err(ApiError::new(ErrorCode::Forbidden, message))
+}
+
+/// True if the request carries a token of its own, and not only what a browser adds by itself.
+pub(crate) fn shows_token(access: &Access, request: &HttpRequest) -> bool {
+    access.mode() == AccessMode::Token
+        && (request.headers().contains_key(AUTHORIZATION) || query_token(request).is_some())
 }
 
 /// Refuses a request that another site may have made the browser send with our cookie.

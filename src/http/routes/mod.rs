@@ -1,5 +1,6 @@
 //! One file a resource. What is listed here is mounted, and must be documented.
 
+pub mod admin;
 pub mod cast;
 pub mod health;
 pub mod lines;
@@ -26,6 +27,7 @@ pub const BASE_PATH: &str = "/api/v1";
 /// Everything below the base path.
 pub(crate) fn api_endpoints() -> Vec<Endpoint> {
     [
+        admin::endpoints(),
         cast::endpoints(),
         lines::endpoints(),
         openapi::endpoints(),

@@ -14,8 +14,8 @@ use crate::http::endpoint::Endpoint;
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::params::Query;
 use crate::http::routes::{
-    BASE_PATH, cast, health, lines, recordings, runs, screen, session, stream, telemetry, terminal,
-    terminal_socket, terminals, tokens, trace,
+    BASE_PATH, admin, cast, health, lines, recordings, runs, screen, session, stream, telemetry,
+    terminal, terminal_socket, terminals, tokens, trace,
 };
 use crate::http::schema;
 
@@ -28,6 +28,10 @@ use crate::http::schema;
     ),
     paths(
         get_openapi,
+        admin::get_memory,
+        admin::get_sessions,
+        admin::get_instances,
+        admin::clean_up,
         cast::get_cast,
         cast::head_cast,
         health::healthz,

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use runcast_actors::roles::session::{AttachError, AttachOptions};
 
 use super::terminals::{Found, find, redirect};
-use crate::http::access::{Caller, Scope};
+use crate::http::access::{Caller, Scope, shows_token};
 use crate::http::api::Api;
 use crate::http::endpoint::Endpoint;
 use crate::http::error::{ApiError, ErrorCode};
@@ -71,8 +71,12 @@ pub(crate) async fn attach(
     Ok(response)
 }
 
-/// Refuses the pages of other sites: a browser sends its cookie with the request of any page.
+/// Refuses the pages of other sites: a browser sends its cookie with the request of any page. One that shows a token
+/// has been given it.
 fn check_origin(api: &Api, request: &HttpRequest) -> Result<(), ApiError> {
+    if shows_token(&api.access, request) {
+        return Ok(());
+    }
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     let Some(origin) = text(ORIGIN) else { return Ok(()) };
     if api.access.is_own_origin(origin, text(HOST)) || api.access.allows_origin(origin) {

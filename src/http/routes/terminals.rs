@@ -1,7 +1,9 @@
 //! Interactive terminals: opening, finding, sizing and ending them. Typing and watching is in
 //! [`terminal_socket`](super::terminal_socket).
 
+mod addresses;
 mod documents;
+mod refusals;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +18,14 @@ use runcast_actors::roles::session_manager::{OpenError, Opened, RowsError};
 use runcast_actors::screen::FrozenTerminal;
 use runcast_actors::sessions::{EndReason, SessionId, SessionState, SessionView};
 
+pub(super) use self::addresses::redirect;
+use self::addresses::{address_of, base_of, socket_url};
 pub(crate) use self::documents::TerminalSizeBody;
 use self::documents::{
-    OneTerminal, OpenTerminal, OpenedTerminal, ProjectTerminals, SessionScreen, TerminalList,
+    ListedTerminal, OneTerminal, OpenTerminal, OpenedTerminal, ProjectTerminals, SessionScreen,
+    SessionType, TerminalList,
 };
+use self::refusals::away;
 use crate::http::access::{Caller, Scope};
 use crate::http::api::Api;
 use crate::http::body::JsonBody;
@@ -82,7 +88,18 @@ pub(crate) async fn list_terminals(
         states = SessionState::ALL.into_iter().filter(|state| state.is_live()).collect();
     }
     let sessions = sessions_of(&api, &caller, None, &states).await?;
-    Ok(HttpResponse::Ok().json(TerminalList::of(sessions)))
+    let is_elsewhere = sessions.iter().any(|view| view.active && view.instance != api.instance);
+    let others = if is_elsewhere { api.instances.instances().await } else { Ok(Vec::new()) };
+    let others = others.unwrap_or_default();
+    let listed = sessions.into_iter().map(|session| {
+        let base = base_of(&api, &request, &others, &session).filter(|_| session.active);
+        let connection_url = base.map(|base| socket_url(&base, &session.id));
+        ListedTerminal { session, connection_url }
+    });
+    let types = api.sessions.profiles();
+    let types =
+        types.map(|(name, installed)| SessionType { name: name.to_owned(), installed }).collect();
+    Ok(HttpResponse::Ok().json(TerminalList::of(listed.collect(), types, api.governor.now())))
 }
 
 /// Lists the sessions of a project that live.
@@ -130,6 +147,8 @@ pub(crate) async fn open_terminal(
     if api.is_draining() {
         return Err(OpenError::Stopping.into());
     }
+    let governor = api.governor.clone();
+    web::block(move || governor.check()).await.map_err(ApiError::internal)?;
     let (mut response, view) = match api.sessions.open(wanted).await? {
         Opened::New(view) => (HttpResponse::Created(), view),
         Opened::Existing(view) => (HttpResponse::Ok(), view),
@@ -290,7 +309,14 @@ pub(super) async fn find(
         Err(RowsError::None) => None,
         Err(error) => return Err(away(&error)),
     };
-    let row = row.filter(|row| caller.may_open(&row.view.project_id)).ok_or_else(unknown)?;
+    let mut row = row.filter(|row| caller.may_open(&row.view.project_id)).ok_or_else(unknown)?;
+    if row.view.active && row.view.instance == api.instance {
+        // Nothing runs behind it; its row is about to say so.
+        row.view.state = SessionState::Terminated;
+        row.view.active = false;
+        row.view.pid = None;
+        row.view.reason = Some(EndReason::Restarted);
+    }
     if !row.view.active {
         return Ok(Found::Ended(Box::new(row)));
     }
@@ -313,11 +339,6 @@ pub(super) async fn live(
         Found::Ended(row) => ended(&row.view),
         Found::Elsewhere(base) => Ok(Err(redirect(&base, request))),
     }
-}
-
-pub(super) fn redirect(base: &str, request: &HttpRequest) -> HttpResponse {
-    let location = format!("{base}{}", request.uri());
-    HttpResponse::TemporaryRedirect().insert_header((LOCATION, location)).finish()
 }
 
 /// Sessions of all instances; of this one as they are, of others as their rows tell.
@@ -360,52 +381,4 @@ async fn sessions_of(
     views.sort_by_key(|view| (std::cmp::Reverse(view.created_at), view.id.clone()));
     views.truncate(MAX_LISTED as usize);
     Ok(views)
-}
-
-/// Where clients reach the instance that a session lives on.
-async fn address_of(
-    api: &Api,
-    request: &HttpRequest,
-    view: &SessionView,
-) -> Result<String, ApiError> {
-    if view.instance == api.instance {
-        return Ok(api.public_url.clone().unwrap_or_else(|| {
-            let connection = request.connection_info();
-            format!("{}://{}", connection.scheme(), connection.host())
-        }));
-    }
-    let instances = api.instances.instances().await?;
-    let other = instances.into_iter().find(|seen| seen.instance.id == view.instance);
-    other
-        .map(|seen| seen.instance.url.trim_end_matches('/').to_owned())
-        .ok_or_else(|| ApiError::new(ErrorCode::Unavailable, "the instance of the session is away"))
-}
-
-fn socket_url(base: &str, id: &SessionId) -> String {
-    let base = base.trim_end_matches('/');
-    // http becomes ws and https wss.
-    let rest = base.strip_prefix("http").unwrap_or(base);
-    format!("ws{rest}{BASE_PATH}/terminals/{id}/ws")
-}
-
-fn away(error: &RowsError) -> ApiError {
-    ApiError::unavailable("the database is away, and the session is not of this instance", error)
-}
-
-impl From<OpenError> for ApiError {
-    fn from(error: OpenError) -> Self {
-        let message = error.to_string();
-        match error {
-            OpenError::UnknownProfile { .. } => Self::invalid("type", message),
-            OpenError::BadPath { .. } => Self::invalid("projectPath", message),
-            OpenError::NotInstalled { .. } | OpenError::Stopping => {
-                Self::new(ErrorCode::Unavailable, message)
-            }
-            OpenError::Limit { scope, max } => Self::new(ErrorCode::LimitExceeded, message)
-                .detail("scope", scope)
-                .detail("max", max),
-            OpenError::Memory => Self::new(ErrorCode::LimitExceeded, message),
-            OpenError::Failed(_) => Self::new(ErrorCode::Unavailable, message),
-        }
-    }
 }

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use runcast_actors::kernel::{ArbiterPool, KillSwitch, Observers};
 use runcast_actors::moment::Timestamp;
+use runcast_actors::roles::memory_governor::{Account, MemoryGovernor, MemoryLimits};
 use runcast_actors::roles::session_manager::{
     SessionManager, SessionParts, SessionRows, SessionSettings,
 };
 use runcast_actors::sessions::{EndReason, SessionState, SessionView};
 use runcast_actors::testing::terminal_host_echo::EchoHost;
 use serde_json::Value;
+
+use crate::adapters::memory_jemalloc::JemallocMeter;
 
 /// Terminals that echo, in memory alone.
 pub(super) fn echoing() -> Arc<SessionManager> {
@@ -24,6 +27,18 @@ pub(super) fn echoing() -> Arc<SessionManager> {
         observers: Observers::new(),
         root: KillSwitch::new(),
     })
+}
+
+/// Of a process that takes next to nothing.
+pub(super) fn governor(sessions: &Arc<SessionManager>) -> Arc<MemoryGovernor> {
+    let limits = MemoryLimits {
+        soft_bytes: u64::MAX - 1,
+        hard_bytes: u64::MAX,
+        check_every: Duration::from_secs(30),
+    };
+    let account = Account { name: "sessions", bytes: Box::new(|| 7), shrink: None };
+    let meter = Arc::new(JemallocMeter);
+    Arc::new(MemoryGovernor::new(meter, vec![account], sessions.clone(), limits))
 }
 
 /// A session with every member.

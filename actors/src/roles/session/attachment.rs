@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::handle::SessionHandle;
 use crate::entry::TerminalSize;
-use crate::sessions::{Repaint, RingRead, SessionState, SessionView};
+use crate::sessions::{OutputRing, Repaint, RingRead, SessionState, SessionView};
 
 const NO_SIZE: TerminalSize = TerminalSize { cols: 0, rows: 0 };
 /// Input goes to the terminal in pieces of this size.
@@ -57,6 +56,14 @@ pub enum Told {
     Ended(Box<SessionView>),
 }
 
+/// What there is for a client at this moment.
+enum Now {
+    Told(Told),
+    /// It is behind what is held, of which this is a copy.
+    Missed(Box<OutputRing>),
+    Nothing,
+}
+
 /// Why something was not typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TypeError {
@@ -102,18 +109,32 @@ impl Attachment {
     pub async fn next(&mut self, limit: usize) -> Told {
         loop {
             self.revision.borrow_and_update();
-            if let Some(told) = self.next_now(limit) {
-                return told;
-            }
-            if self.revision.changed().await.is_err() {
-                std::future::pending::<()>().await;
+            match self.next_now(limit) {
+                Now::Told(told) => return told,
+                Now::Missed(ring) => {
+                    // One that could not follow goes on with what is there now. Painting it takes too long for the
+                    // thread of a connection.
+                    let painting = tokio::task::spawn_blocking(move || ring.screen_at_end().0);
+                    match painting.await {
+                        Ok(screen) => self.go_on_from(screen),
+                        Err(error) => {
+                            tracing::error!(session = %self.handle.id(), %error, "a screen cannot be painted");
+                            std::future::pending::<()>().await;
+                        }
+                    }
+                }
+                Now::Nothing => {
+                    if self.revision.changed().await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                }
             }
         }
     }
 
-    fn next_now(&mut self, limit: usize) -> Option<Told> {
+    fn next_now(&mut self, limit: usize) -> Now {
         if let Some(told) = self.opening.pop() {
-            return Some(told);
+            return Now::Told(told);
         }
         let handle = self.handle.clone();
         let mut inner = handle.lock();
@@ -122,32 +143,32 @@ impl Attachment {
                 let offset = self.offset;
                 self.offset += bytes.len() as u64;
                 handle.has_read(&mut inner, self.client, self.offset);
-                return Some(Told::Output { offset, bytes });
+                return Now::Told(Told::Output { offset, bytes });
             }
             RingRead::Resized(size) => {
                 self.size = size;
-                return Some(Told::Resized { offset: self.offset, size });
+                return Now::Told(Told::Resized { offset: self.offset, size });
             }
-            RingRead::Gone => {
-                // One that could not follow goes on with what is there now.
-                let screen = inner.ring.screen_at_end().0;
-                handle.has_read(&mut inner, self.client, screen.offset);
-                drop(inner);
-                self.show(screen, true);
-                return self.opening.pop();
-            }
+            RingRead::Gone => return Now::Missed(Box::new(inner.ring.copy())),
             RingRead::AtEnd => {}
         }
         let view = &inner.view;
         let known = self.state.replace(view.state);
         if known == Some(view.state) {
-            return None;
+            return Now::Nothing;
         }
-        if !view.state.is_live() {
-            return Some(Told::Ended(Box::new(view.clone())));
+        let view = Box::new(view.clone());
+        match known {
+            _ if !view.state.is_live() => Now::Told(Told::Ended(view)),
+            Some(_) => Now::Told(Told::State(view)),
+            // The first state is told with the beginning.
+            None => Now::Nothing,
         }
-        // The first state is told with the beginning.
-        known.map(|_| Told::State(Box::new(view.clone())))
+    }
+
+    fn go_on_from(&mut self, screen: Repaint) {
+        self.handle.has_read(&mut self.handle.lock(), self.client, screen.offset);
+        self.show(screen, true);
     }
 
     /// The way to type for this client.
@@ -188,9 +209,8 @@ impl Typist {
     pub async fn type_in(&self, bytes: &[u8]) -> Result<(), TypeError> {
         let typed = {
             let mut inner = self.handle.lock();
-            let may_answer = inner.may_answer(self.client);
             let is_readonly = inner.is_readonly(self.client);
-            let input = inner.queries.filter(bytes, may_answer, Instant::now());
+            let input = inner.filter(self.client, bytes);
             if is_readonly {
                 // A terminal answers questions by itself; that is no wish to type.
                 return if input.is_typed { Err(TypeError::ReadOnly) } else { Ok(()) };

@@ -1,6 +1,7 @@
 //! One session as others hold it: what it shows, who is attached, and how it is told something.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::entry::{ProcessEnd, ProcessIdentity, TerminalSize};
 use crate::moment::Timestamp;
 use crate::ports::{SessionRow, StoredScreen};
 use crate::screen::VirtualTerminal;
+use crate::sessions::queries::Input;
 use crate::sessions::{
     EndReason, OutputRing, Queries, Repaint, RingLimits, SessionId, SessionKey, SessionState,
     SessionView,
@@ -265,7 +267,13 @@ impl SessionHandle {
         let view = inner.view.clone();
         let ring = (inner.bytes_out > 0).then(|| inner.ring.copy());
         drop(inner);
-        let screen = ring.map(|ring| ring.screen_at_end().0);
+        // A row without its screen is better than none.
+        let painted = |ring: OutputRing| {
+            catch_unwind(AssertUnwindSafe(|| ring.screen_at_end().0))
+                .inspect_err(|_| tracing::error!(session = %self.id, "a screen cannot be painted"))
+                .ok()
+        };
+        let screen = ring.and_then(painted);
         let screen = screen
             .filter(|screen| screen.payload.len() <= MAX_STORED_SCREEN)
             .map(|Repaint { offset, size, payload }| StoredScreen { offset, size, payload });
@@ -275,6 +283,14 @@ impl SessionHandle {
     /// Grows whenever something changes that is kept in its row.
     pub(crate) fn revision(&self) -> u64 {
         *self.revision.borrow()
+    }
+
+    /// The service has lost its task: nothing runs behind it any more.
+    pub(crate) fn lost(&self) {
+        if self.state().is_live() {
+            tracing::error!(session = %self.id, "a session was lost");
+            self.failed("the service lost it");
+        }
     }
 
     /// The session that another instance has in its place, if that is why it could not be opened.
@@ -332,6 +348,15 @@ impl SessionHandle {
         }
     }
 
+    /// Lets old output go, as far as every client has it.
+    pub(crate) fn shrink_to(&self, max_bytes: usize) {
+        let mut inner = self.lock();
+        let unread = inner.clients.values().map(|client| client.offset).min();
+        let unread = unread.map_or(0, |offset| inner.ring.end().saturating_sub(offset));
+        let needed = usize::try_from(unread).unwrap_or(usize::MAX);
+        inner.ring.shrink_to(max_bytes.max(needed));
+    }
+
     pub(super) fn opened(&self, identity: ProcessIdentity, directory: &Path) {
         let mut inner = self.lock();
         inner.identity = Some(identity);
@@ -344,6 +369,7 @@ impl SessionHandle {
         let mut inner = self.lock();
         inner.view.message = Some(message.to_owned());
         inner.view.reason = Some(EndReason::Failed);
+        inner.identity = None;
         self.enter(inner, SessionState::Error);
     }
 
@@ -367,7 +393,8 @@ impl SessionHandle {
     /// Takes output.
     pub(super) fn written(&self, output: &[u8]) {
         let mut inner = self.lock();
-        inner.queries.observe(output, Instant::now());
+        let driver = inner.driver;
+        inner.queries.observe(output, driver, Instant::now());
         let seen = inner.clients.values().map(|client| client.offset).min();
         inner.ring.push(output, seen);
         inner.bytes_out += output.len() as u64;
@@ -433,6 +460,7 @@ impl SessionHandle {
     pub(super) fn detach(&self, client: u64) {
         let mut inner = self.lock();
         inner.clients.remove(&client);
+        inner.queries.forget_client(client);
         inner.view.attached = inner.clients.len();
         // Who leaves was there until now.
         inner.moved = Instant::now();
@@ -487,9 +515,9 @@ impl SessionHandle {
 }
 
 impl Inner {
-    /// True if this client answers what the program asks.
-    pub(super) fn may_answer(&self, client: u64) -> bool {
-        self.driver == Some(client)
+    /// What of this input goes to the program.
+    pub(super) fn filter<'a>(&mut self, client: u64, bytes: &'a [u8]) -> Input<'a> {
+        self.queries.filter(bytes, client, self.driver, Instant::now())
     }
 
     /// True if this client never types.

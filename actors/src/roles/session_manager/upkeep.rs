@@ -16,6 +16,8 @@ use crate::sessions::{EndReason, SessionId, SessionState, SessionView};
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How old the screen in the row of a session may be.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// How often the row of one that lives is written in any case: another instance may have taken it for lost.
+const ASSURE_EVERY: Duration = Duration::from_secs(30);
 /// How often lost and old rows are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How long one that has ended stays in memory although its row is written.
@@ -75,8 +77,11 @@ impl SessionManager {
 
     /// Writes the rows of sessions that have changed: at once if clients would see it, else from time to time.
     async fn save(&self, sessions: &[Arc<SessionHandle>], written: &mut Written) {
-        let due: Vec<Arc<SessionHandle>> =
-            sessions.iter().filter(|session| written.is_due(session)).cloned().collect();
+        let due: Vec<Arc<SessionHandle>> = sessions
+            .iter()
+            .filter(|session| written.is_due(session) && session.elsewhere().is_none())
+            .cloned()
+            .collect();
         if due.is_empty() {
             return;
         }
@@ -89,6 +94,9 @@ impl SessionManager {
 
     /// Lets ended sessions go whose rows are written; those without rows after the time they are kept.
     fn forget_ended(&self) {
+        for session in self.sessions().iter().filter(|session| !session.state().is_live()) {
+            session.put_away();
+        }
         let mut registry = self.lock();
         let now = Instant::now();
         let mut ended: Vec<(Instant, SessionId)> = Vec::new();
@@ -101,7 +109,6 @@ impl SessionManager {
             let kept = if view.persisted { LINGER } else { self.settings.keep };
             let is_kept = now.duration_since(at) < kept || view.attached > 0;
             if is_kept {
-                held.handle.put_away();
                 ended.push((at, id.clone()));
             }
             is_kept
@@ -130,6 +137,7 @@ impl Written {
             != (view.state, &view.current_path, view.cols, view.rows);
         is_seen
             || !view.persisted
+            || (view.active && save.at.elapsed() >= ASSURE_EVERY)
             || (save.revision != session.revision() && save.at.elapsed() >= SAVE_EVERY)
     }
 }

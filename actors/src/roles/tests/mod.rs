@@ -7,6 +7,7 @@ mod ending;
 mod faults;
 mod graph;
 mod instances;
+mod memory;
 mod ownership;
 mod presence;
 mod reaper;

@@ -11,7 +11,8 @@ use crate::ids::TenantId;
 use crate::kernel::{ArbiterPool, KillSwitch, Observers};
 use crate::roles::session::{AttachOptions, Attachment, SessionHandle, Told, TypeError};
 use crate::roles::session_manager::{
-    OpenError, OpenSession, Opened, SessionManager, SessionParts, SessionRows, SessionSettings,
+    OpenError, OpenSession, Opened, SessionLimits, SessionManager, SessionParts, SessionRows,
+    SessionSettings,
 };
 use crate::sessions::{EndReason, SessionKey, SessionState, SessionView};
 use crate::testing::store_memory::MemoryStore;
@@ -21,23 +22,33 @@ const DB_TIMEOUT: Duration = Duration::from_millis(4100);
 /// By a clock that is not paused.
 const BREAK: Duration = Duration::from_millis(50);
 
-struct World {
-    manager: Arc<SessionManager>,
+pub(super) struct World {
+    pub(super) manager: Arc<SessionManager>,
     host: Arc<EchoHost>,
     store: Arc<MemoryStore>,
     kept: tokio::task::JoinHandle<crate::kernel::ExitStatus>,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::of("one", Arc::new(MemoryStore::new()))
     }
 
+    pub(super) fn roomy() -> Self {
+        let mut settings = SessionSettings::for_tests();
+        settings.limits = SessionLimits { max_per_project: 100, max_per_user: 100, max_total: 100 };
+        Self::with("one", Arc::new(MemoryStore::new()), settings)
+    }
+
     fn of(instance: &str, store: Arc<MemoryStore>) -> Self {
+        Self::with(instance, store, SessionSettings::for_tests())
+    }
+
+    fn with(instance: &str, store: Arc<MemoryStore>, settings: SessionSettings) -> Self {
         let host = Arc::new(EchoHost::default());
         let manager = SessionManager::new(SessionParts {
             instance: instance.parse().expect("a name"),
-            settings: SessionSettings::for_tests(),
+            settings,
             host: host.clone(),
             rows: Arc::new(SessionRows::new(Some(store.clone()), DB_TIMEOUT, BREAK)),
             arbiters: Arc::new(ArbiterPool::of_this_thread()),
@@ -46,6 +57,13 @@ impl World {
         });
         let kept = tokio::task::spawn_local(manager.clone().keep());
         Self { manager, host, store, kept }
+    }
+
+    /// Opens one in another project; gives why it was refused.
+    pub(super) async fn try_open(&self, tab: &str, project: &str) -> Option<OpenError> {
+        let mut request = request(tab);
+        request.key.project = project.parse().expect("a name");
+        self.manager.open(request).await.err()
     }
 
     async fn open(&self, tab: &str) -> SessionView {
@@ -58,7 +76,7 @@ impl World {
         self.manager.find(&TenantId::default_tenant(), &view.id).expect("it is here")
     }
 
-    async fn opened(&self, tab: &str) -> Arc<SessionHandle> {
+    pub(super) async fn opened(&self, tab: &str) -> Arc<SessionHandle> {
         let view = self.open(tab).await;
         self.handle(&view)
     }

@@ -45,7 +45,8 @@ impl SessionStore for MemoryStore {
             if let Some(holder) = holder.filter(|holder| holder.view.id != row.view.id) {
                 return SessionClaim::Held(Box::new(without_screen(holder)));
             }
-            let ended = rows.values().filter(|other| !other.view.active && other.key() == key);
+            let has_ended = |other: &&SessionRow| other.view.state == SessionState::Terminated;
+            let ended = rows.values().filter(|other| other.key() == key).filter(has_ended);
             let before = ended.max_by_key(|other| other.view.ended_at).map(without_screen);
             rows.insert(row.view.id.clone(), row.clone());
             SessionClaim::Taken { before: before.map(Box::new) }

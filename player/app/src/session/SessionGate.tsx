@@ -13,9 +13,14 @@ export function useSession(): SessionAnswer | undefined {
   return useContext(SessionContext);
 }
 
+/** True if the caller has this scope. */
+export function useScope(scope: SessionAnswer["scopes"][number]): boolean {
+  return useSession()?.scopes.includes(scope) ?? false;
+}
+
 /** True if the caller may change runs. */
 export function useMayWrite(): boolean {
-  return useSession()?.scopes.includes("runs:write") ?? false;
+  return useScope("runs:write");
 }
 
 /** Shows the page to those whom the service knows, the login to all others. */

@@ -1,9 +1,9 @@
 import { ActionIcon, Menu, Tooltip } from "@mantine/core";
 import { ChevronRight, Keyboard, LogOut, UserRound } from "lucide-react";
 import { type ReactNode, useState } from "react";
-import { Link } from "wouter";
+import { Link, useLocation } from "wouter";
 import { useShortcuts } from "../keyboard/useShortcuts";
-import { useLogout, useSession } from "../session/SessionGate";
+import { useLogout, useScope, useSession } from "../session/SessionGate";
 import { ColorSchemeMenu } from "./ColorSchemeMenu";
 import { HelpDialog } from "./HelpDialog";
 import classes from "./shell.module.css";
@@ -22,7 +22,9 @@ export function TopBar({ title, children }: { title?: string; children?: ReactNo
         <Link href="/" className={classes.home} aria-label="Runcast, all runs">
           <Wordmark />
         </Link>
-        {title !== undefined && (
+        {title === undefined ? (
+          <Areas />
+        ) : (
           <>
             <ChevronRight size={14} className={classes.faint} aria-hidden />
             <Link href="/" className={classes.crumb}>
@@ -51,6 +53,27 @@ export function TopBar({ title, children }: { title?: string; children?: ReactNo
       </div>
       <HelpDialog isOpen={isHelpOpen} onClose={() => setIsHelpOpen(false)} />
     </header>
+  );
+}
+
+/** The parts of the page that the caller may see. */
+function Areas() {
+  const [path] = useLocation();
+  const hasTerminals = useScope("terminals:read");
+  const areas = [
+    { href: "/", name: "Runs", isHere: path === "/" },
+    ...(hasTerminals
+      ? [{ href: "/terminals", name: "Terminals", isHere: path.startsWith("/terminals") }]
+      : []),
+  ];
+  return (
+    <span className={classes.areas}>
+      {areas.map(({ href, name, isHere }) => (
+        <Link key={href} href={href} className={classes.area} aria-current={isHere ? "page" : undefined}>
+          {name}
+        </Link>
+      ))}
+    </span>
   );
 }
 

@@ -9,6 +9,7 @@ export { ApiError } from "./api/error.ts";
 export type * from "./api/types.ts";
 export { formatBytes, formatTime, nodeOfInterest } from "./components/format.ts";
 export { RunConsole } from "./components/RunConsole.tsx";
+export { SessionTerminal, type SessionTerminalProps } from "./components/SessionTerminal.tsx";
 export { Terminal } from "./components/Terminal.tsx";
 export { Timeline } from "./components/Timeline.tsx";
 export type * from "./components/types.ts";
@@ -16,11 +17,14 @@ export type { Theme } from "./components/useColorScheme.ts";
 export type * from "./console/types.ts";
 export { type Recording, type RecordingOptions, useRecording } from "./hooks/useRecording/useRecording.ts";
 export { type RunStream, useRunStream } from "./hooks/useRunStream/useRunStream.ts";
+export { type SessionControl, useTerminalSession } from "./hooks/useTerminalSession/useTerminalSession.ts";
 export {
   type TerminalStream,
   type TerminalStreamOptions,
   useTerminalStream,
 } from "./hooks/useTerminalStream/useTerminalStream.ts";
 export type * from "./playback/types.ts";
+export { SessionConnection } from "./session/connection.ts";
+export type * from "./session/types.ts";
 export { RunSource } from "./stream/source.ts";
 export type * from "./stream/types.ts";

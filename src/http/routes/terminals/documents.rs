@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use runcast_actors::entry::TerminalSize;
 use runcast_actors::ids::ProjectId;
+use runcast_actors::ports::ProcessMemory;
 use runcast_actors::roles::session_manager::OpenSession;
 use runcast_actors::screen::VirtualTerminal;
 use runcast_actors::sessions::{SessionKey, SessionView};
@@ -14,7 +15,6 @@ use crate::http::access::Caller;
 use crate::http::error::ApiError;
 use crate::http::routes::screen::Shown;
 use crate::http::schema;
-use crate::process_memory::ProcessMemory;
 
 const MAX_TAB_CHARS: usize = 128;
 const MAX_PATH_BYTES: usize = 4096;
@@ -154,9 +154,31 @@ pub(crate) struct OpenedTerminal {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TerminalList {
     success: bool,
-    #[schema(value_type = Vec<schema::TerminalSession>)]
-    sessions: Vec<SessionView>,
+    sessions: Vec<ListedTerminal>,
+    /// What can be opened on this instance.
+    types: Vec<SessionType>,
     memory_usage: MemoryUsage,
+}
+
+/// A session of a list.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ListedTerminal {
+    #[serde(flatten)]
+    #[schema(value_type = schema::TerminalSession)]
+    pub(super) session: SessionView,
+    /// Where its WebSocket is; left out if its instance is away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) connection_url: Option<String>,
+}
+
+/// A profile of the configuration.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SessionType {
+    #[serde(rename = "type")]
+    pub(super) name: String,
+    /// True if its program is here.
+    pub(super) installed: bool,
 }
 
 /// What this instance takes of memory, in bytes.
@@ -174,10 +196,14 @@ struct MemoryUsage {
 }
 
 impl TerminalList {
-    pub(super) fn of(sessions: Vec<SessionView>) -> Self {
-        let ProcessMemory { rss, heap, external } = ProcessMemory::now();
+    pub(super) fn of(
+        sessions: Vec<ListedTerminal>,
+        types: Vec<SessionType>,
+        memory: ProcessMemory,
+    ) -> Self {
+        let ProcessMemory { rss, heap, external } = memory;
         let memory_usage = MemoryUsage { rss, heap, external, session_count: sessions.len() };
-        Self { success: true, sessions, memory_usage }
+        Self { success: true, sessions, types, memory_usage }
     }
 }
 

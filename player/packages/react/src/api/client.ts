@@ -9,6 +9,9 @@ import type {
   Line,
   LineFilters,
   Lines,
+  OneTerminal,
+  OpenedTerminal,
+  OpenTerminal,
   RecordingIndex,
   Recordings,
   Run,
@@ -21,6 +24,8 @@ import type {
   SessionAnswer,
   StreamName,
   TelemetryEvent,
+  TerminalFilters,
+  TerminalList,
   TokenAnswer,
   TokenRequest,
   TraceFilters,
@@ -184,6 +189,41 @@ export class RuncastClient {
   ): Promise<void> {
     await this.#post(`${terminal(runId, nodeRef)}/markers`, { label }, options);
   }
+  /** Interactive terminals, newest first; without a filter those that live. */
+  terminals(filters: TerminalFilters = {}, options: RequestOptions = {}): Promise<TerminalList> {
+    return this.#get("/terminals", filters, options);
+  }
+  terminal(sessionId: string, options: RequestOptions = {}): Promise<OneTerminal> {
+    return this.#get(sessionPath(sessionId), {}, options);
+  }
+  /** Opens an interactive terminal, or finds the one of the same project, type, tab and user. */
+  openTerminal(wanted: OpenTerminal, options: RequestOptions = {}): Promise<OpenedTerminal> {
+    return this.#post("/terminals", wanted, options);
+  }
+  /** Ends it, and waits until its program has ended. */
+  async endTerminal(sessionId: string, options: RequestOptions = {}): Promise<OneTerminal> {
+    return read<OneTerminal>(
+      await this.request(sessionPath(sessionId), {}, { ...options, method: "DELETE" }),
+    );
+  }
+  /**
+   * The address of its WebSocket: `connectionUrl`, as the service told it, or on the page's own origin. A browser
+   * cannot send a header with it, so a client with tokens puts a short-lived one into the address.
+   */
+  async terminalSocketUrl(sessionId: string, query: Query = {}, connectionUrl?: string): Promise<string> {
+    const here = new URL(this.url(`${sessionPath(sessionId)}/ws`), globalThis.location?.href);
+    const url = connectionUrl === undefined ? here : new URL(connectionUrl);
+    url.protocol = url.protocol.replace(/^http/, "ws");
+    for (const [key, value] of Object.entries(query) as [string, QueryValue][]) {
+      if (value !== undefined && value !== null) url.searchParams.set(key, String(value));
+    }
+    // The cookie of the page does not reach another instance.
+    if (this.usesToken || url.host !== here.host) {
+      const token = await this.#socketToken();
+      if (token !== undefined) url.searchParams.set("access_token", token);
+    }
+    return url.href;
+  }
   /** Who the caller is; the service answers 401 if it asks for a login. */
   session(options: RequestOptions = {}): Promise<SessionAnswer> {
     return this.#get("/session", {}, options);
@@ -202,6 +242,13 @@ export class RuncastClient {
     const body = JSON.stringify({ events });
     const init = { ...options, method: "POST", body, headers: JSON_HEADERS, keepalive: true };
     await this.request("/telemetry", {}, init);
+  }
+
+  async #socketToken(): Promise<string | undefined> {
+    const caller = await this.session();
+    if (caller.mode === "none") return undefined;
+    const scopes = caller.scopes.filter((scope) => scope.startsWith("terminals:"));
+    return (await this.createToken({ scopes, ttlSecs: SOCKET_TOKEN_SECS })).token;
   }
 
   async #get<T>(path: string, query: Query, options: RequestOptions): Promise<T> {
@@ -245,6 +292,8 @@ export class RuncastClient {
   }
 }
 
+/** A connection ends with its token, and comes back with the next one. */
+const SOCKET_TOKEN_SECS = 12 * 60 * 60;
 const JSON_HEADERS = { "Content-Type": "application/json" };
 
 /** A body that is cut off counts as a network that failed. */
@@ -259,6 +308,10 @@ async function read<T>(response: Response): Promise<T> {
 
 function run(runId: string): string {
   return `/runs/${encodeURIComponent(runId)}`;
+}
+
+function sessionPath(sessionId: string): string {
+  return `/terminals/${encodeURIComponent(sessionId)}`;
 }
 
 function terminal(runId: string, nodeRef: string): string {

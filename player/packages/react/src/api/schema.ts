@@ -4,6 +4,74 @@
  */
 
 export interface paths {
+    "/api/v1/admin/cleanup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends the oldest inactive sessions but five, lets caches go and gives memory back to the system. */
+        post: operations["clean_up"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/instances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The instances on the same database. */
+        get: operations["get_instances"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/memory": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the process takes of memory, by component. */
+        get: operations["get_memory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The sessions of this instance, by their id. */
+        get: operations["get_sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/openapi.json": {
         parameters: {
             query?: never;
@@ -556,6 +624,18 @@ export interface components {
             source: components["schemas"]["Source"];
             stream: components["schemas"]["StreamName"];
         };
+        /** @description What a clean-up brought. */
+        CleanupReport: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: int64
+             * @description Bytes of physical memory that went back to the system.
+             */
+            freedBytes: number;
+            /** @description Sessions that were ended. */
+            terminated: string[];
+        };
         /** @description A place on the screen, from 0. */
         Cursor: {
             /** @description Equal to the width while a wrap is pending. */
@@ -670,11 +750,47 @@ export interface components {
             /** Format: int32 */
             rows: number;
         };
+        /** @description The instances on the same database. */
+        InstanceList: {
+            /** @description Which instance answers. */
+            instance: string;
+            instances: components["schemas"]["InstanceRow"][];
+        };
+        /** @description One instance. */
+        InstanceRow: {
+            id: string;
+            name?: string | null;
+            role: string;
+            /** Format: date-time */
+            seenAt: string;
+            /** Format: date-time */
+            startedAt: string;
+            /**
+             * Format: int64
+             * @description Since it told of itself.
+             */
+            unseenSecs: number;
+            /** @description Where clients reach it. */
+            url: string;
+        };
         /**
          * @description How much an event matters.
          * @enum {string}
          */
         Level: "debug" | "info" | "warn" | "error";
+        /** @description Where something is done. */
+        Limits: {
+            /**
+             * Format: int64
+             * @description `memory.hard_limit_bytes`
+             */
+            hard: number;
+            /**
+             * Format: int64
+             * @description `memory.soft_limit_bytes`
+             */
+            soft: number;
+        };
         /** @description A line of a node. */
         Line: {
             /**
@@ -716,10 +832,52 @@ export interface components {
             /** @description http or https. */
             url: string;
         };
+        /** @description A session of a list. */
+        ListedTerminal: components["schemas"]["TerminalSession"] & {
+            /** @description Where its WebSocket is; left out if its instance is away. */
+            connectionUrl?: string | null;
+        };
         /** @description A mark for the stream of a node. */
         MarkerRequest: {
             /** @description What people see, 1 to 1,024 bytes. */
             label: string;
+        };
+        /** @description One look at the memory of the process, in bytes. */
+        MemoryFigures: {
+            /** Format: date-time */
+            at: string;
+            /** @description `terminalBuffers logTail brokerWindows archiveBuffers screens sessions clients unaccounted`. */
+            components: {
+                [key: string]: number;
+            };
+            /**
+             * Format: int64
+             * @description The rest: code, stacks, what the allocator keeps.
+             */
+            external: number;
+            /**
+             * Format: int64
+             * @description What the program has asked for.
+             */
+            heap: number;
+            /**
+             * Format: int64
+             * @description In physical memory.
+             */
+            rss: number;
+        };
+        /** @description What the process takes of memory, in bytes. */
+        MemoryReport: components["schemas"]["MemoryFigures"] & {
+            /** @description Which instance answers. */
+            instance: string;
+            lastCleanup?: components["schemas"]["CleanupReport"] | null;
+            limits: components["schemas"]["Limits"];
+            /** @description Runs that this instance owns. */
+            runCount: number;
+            /** @description Oldest first; only with `history`. */
+            samples?: components["schemas"]["MemoryFigures"][] | null;
+            /** @description Sessions that live. */
+            sessionCount: number;
         };
         /** @description What this instance takes of memory, in bytes. */
         MemoryUsage: {
@@ -1084,6 +1242,50 @@ export interface components {
             /** @description A static or signed token. */
             token: string;
         };
+        /** @description One session, for operators. */
+        SessionRow: {
+            attached: number;
+            /** @description Memory of its output and its screen. */
+            bufferBytes: number;
+            /**
+             * Format: int64
+             * @description Typed since its beginning.
+             */
+            bytesIn: number;
+            /**
+             * Format: int64
+             * @description Written since its beginning.
+             */
+            bytesOut: number;
+            id: string;
+            /**
+             * Format: int64
+             * @description Since something moved.
+             */
+            idleSecs: number;
+            persisted: boolean;
+            /** Format: int32 */
+            pid?: number | null;
+            projectId: string;
+            state: components["schemas"]["SessionState"];
+            tabName: string;
+            tenant: string;
+            type: string;
+            userId?: string | null;
+        };
+        /** @description The sessions of this instance. */
+        SessionRows: {
+            active: number;
+            errors: number;
+            inactive: number;
+            /** @description Which instance answers. */
+            instance: string;
+            /** @description For the next page; null if this is the last. */
+            nextCursor?: string | null;
+            sessions: components["schemas"]["SessionRow"][];
+            /** @description All that are in memory, those that have ended of late among them. */
+            total: number;
+        };
         /** @description The screen of a session. */
         SessionScreen: components["schemas"]["Shown"] & {
             /**
@@ -1097,6 +1299,12 @@ export interface components {
          * @enum {string}
          */
         SessionState: "creating" | "active" | "inactive" | "terminating" | "terminated" | "error";
+        /** @description A profile of the configuration. */
+        SessionType: {
+            /** @description True if its program is here. */
+            installed: boolean;
+            type: string;
+        };
         /** @description What a terminal shows. */
         Shown: {
             /** @description The rows with colours. */
@@ -1238,8 +1446,10 @@ export interface components {
         /** @description Sessions, newest first. */
         TerminalList: {
             memoryUsage: components["schemas"]["MemoryUsage"];
-            sessions: components["schemas"]["TerminalSession"][];
+            sessions: components["schemas"]["ListedTerminal"][];
             success: boolean;
+            /** @description What can be opened on this instance. */
+            types: components["schemas"]["SessionType"][];
         };
         /**
          * @description With or without a terminal.
@@ -1400,6 +1610,310 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    clean_up: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What it brought */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CleanupReport"];
+                };
+            };
+            /** @description VALIDATION_FAILED */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAUTHENTICATED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description FORBIDDEN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description INTERNAL */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_instances: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The instances, in the order in which they started */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InstanceList"];
+                };
+            };
+            /** @description VALIDATION_FAILED */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAUTHENTICATED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description FORBIDDEN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description INTERNAL */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_memory: {
+        parameters: {
+            query?: {
+                /** @description Also the looks of so long ago until now: `30m`, `1h`, at most `24h` */
+                history?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The memory of this instance */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemoryReport"];
+                };
+            };
+            /** @description VALIDATION_FAILED */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAUTHENTICATED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description FORBIDDEN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description INTERNAL */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_sessions: {
+        parameters: {
+            query?: {
+                /** @description 1 to 1000, else 100 */
+                limit?: number;
+                /** @description `nextCursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sessions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionRows"];
+                };
+            };
+            /** @description VALIDATION_FAILED */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAUTHENTICATED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description FORBIDDEN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description INTERNAL */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     get_openapi: {
         parameters: {
             query?: never;

@@ -10,7 +10,7 @@ import { XtermSink } from "./xtermSink.ts";
 
 export const DEFAULT_FONT_PX = 13;
 export const DEFAULT_MAX_LINES = 10_000;
-const FONT_FAMILY =
+export const FONT_FAMILY =
   'ui-monospace, "JetBrains Mono", "SF Mono", "Cascadia Mono", "DejaVu Sans Mono", Menlo, Consolas, monospace';
 
 /** The element of a terminal carries it, for tests and developer tools. */
@@ -37,7 +37,7 @@ export function Terminal(props: TerminalProps) {
     if (element === null) return undefined;
     const initial = latest.current;
     const terminal = createViewer({
-      ...colours(initial.scheme),
+      ...terminalColours(initial.scheme),
       fontFamily: FONT_FAMILY,
       fontSize: initial.fontSize,
       scrollback: maxLines,
@@ -64,7 +64,7 @@ export function Terminal(props: TerminalProps) {
 
   useEffect(() => {
     const terminal = parts.current?.terminal;
-    if (terminal !== undefined) Object.assign(terminal.options, colours(scheme));
+    if (terminal !== undefined) Object.assign(terminal.options, terminalColours(scheme));
   }, [scheme]);
   useEffect(() => parts.current?.sizer.setMaxFont(fontSize), [fontSize]);
   const cols = size?.cols;
@@ -76,7 +76,8 @@ export function Terminal(props: TerminalProps) {
   return <div ref={host} className="rc-terminal" data-scheme={scheme} />;
 }
 
-function colours(scheme: "dark" | "light") {
+/** The colours of a terminal on this background. */
+export function terminalColours(scheme: "dark" | "light") {
   return scheme === "dark"
     ? { theme: DARK_TERMINAL, minimumContrastRatio: 1 }
     : { theme: LIGHT_TERMINAL, minimumContrastRatio: LIGHT_CONTRAST };

@@ -1,25 +1,25 @@
-//! The terminal in which a recording is played: as the recording needs it, and afterwards as it was.
+//! The terminal of this process, given to a recording or a session: every key and byte as it is, and afterwards the
+//! terminal as it was.
 
 use std::io::{IsTerminal as _, Write as _, stdin, stdout};
 
 use runcast_actors::entry::TerminalSize;
 use rustix::termios::{
-    LocalModes, OptionalActions, OutputModes, QueueSelector, Termios, tcflush, tcgetattr,
-    tcgetwinsize, tcsetattr,
+    OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcgetwinsize, tcsetattr,
 };
 
-use crate::cli::follow::TERMINAL_RESET;
+use super::follow::TERMINAL_RESET;
 
 /// The terminal of this process. Restored when it is dropped.
-pub(super) struct Screen {
+pub(super) struct OwnTerminal {
     /// The settings of standard input, if that is a terminal.
     saved: Option<Termios>,
     /// The last byte shown was no line feed.
     is_inside_line: bool,
 }
 
-impl Screen {
-    /// True if a recording would be played on a terminal.
+impl OwnTerminal {
+    /// True if standard output is a terminal.
     pub(super) fn is_there() -> bool {
         stdout().is_terminal()
     }
@@ -29,17 +29,16 @@ impl Screen {
         if !Self::is_there() {
             return Ok(None);
         }
-        let mut screen = Self { saved: None, is_inside_line: false };
+        let mut terminal = Self { saved: None, is_inside_line: false };
         if stdin().is_terminal() {
             let saved = tcgetattr(stdin())?;
             let mut own = saved.clone();
-            // Keys come one by one and are not shown; the recording says itself when a line returns.
-            own.local_modes -= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
-            own.output_modes -= OutputModes::OPOST;
+            // Keys come one by one and are not shown; what is shown says itself when a line returns.
+            own.make_raw();
             tcsetattr(stdin(), OptionalActions::Now, &own)?;
-            screen.saved = Some(saved);
+            terminal.saved = Some(saved);
         }
-        Ok(Some(screen))
+        Ok(Some(terminal))
     }
 
     /// True if keys can be pressed.
@@ -58,7 +57,7 @@ impl Screen {
     }
 }
 
-impl Drop for Screen {
+impl Drop for OwnTerminal {
     fn drop(&mut self) {
         let mut stdout = stdout().lock();
         let end: &[u8] = if self.is_inside_line { b"\r\n" } else { b"" };
@@ -68,7 +67,7 @@ impl Drop for Screen {
             .and_then(|()| stdout.write_all(end))
             .and_then(|()| stdout.flush());
         if let Some(saved) = &self.saved {
-            // What the terminal answered to the recording must not reach the shell.
+            // What the terminal answered to what was shown must not reach the shell.
             let _ = tcflush(stdin(), QueueSelector::IFlush);
             let _ = tcsetattr(stdin(), OptionalActions::Flush, saved);
         }
