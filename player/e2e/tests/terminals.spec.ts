@@ -24,7 +24,7 @@ function textOf(page: Page): Promise<string[]> {
       { length: buffer.length },
       (_, row) => buffer.getLine(row)?.translateToString(true) ?? "",
     );
-    return all.slice(buffer.baseY);
+    return all.slice(buffer.baseY).map((row) => row.trimEnd());
   });
 }
 
