@@ -1,5 +1,7 @@
 //! Wires adapters into ports and runs the service.
 
+mod parts;
+
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -22,46 +24,41 @@ use runcast_actors::roles::archivist::ArchiveSettings;
 use runcast_actors::roles::broker::Brokers;
 use runcast_actors::roles::lease_keeper::LeaseKeeper;
 use runcast_actors::roles::lease_watch::{LeaseWatch, TakeOver};
-use runcast_actors::roles::memory_governor::{MemoryGovernor, MemoryLimits};
-use runcast_actors::roles::node::CaptureSettings;
+use runcast_actors::roles::memory_governor::MemoryGovernor;
 use runcast_actors::roles::owner::{Replication, Service};
 use runcast_actors::roles::presence::Presence;
 use runcast_actors::roles::queue_watch::QueueWatch;
-use runcast_actors::roles::reaper::{Reaper, Retention};
+use runcast_actors::roles::reaper::Reaper;
 use runcast_actors::roles::run_manager::RunManager;
 use runcast_actors::roles::screens::Screens;
-use runcast_actors::roles::session_manager::{
-    Profile, SessionLimits, SessionManager, SessionParts, SessionRows, SessionSettings,
-};
+use runcast_actors::roles::session_manager::{SessionManager, SessionParts, SessionRows};
 use runcast_actors::seek::{KeyframeLibrary, Seeker};
-use runcast_actors::sessions::RingLimits;
 use tokio::sync::{Semaphore, watch};
 
-use crate::adapters::log_fjall::{FjallLog, FjallLogSettings};
+use self::parts::{
+    access, bytes, capture_settings, log_settings, memory_limits, retention, s3_settings,
+    session_settings, store_settings,
+};
+use crate::adapters::log_fjall::FjallLog;
 use crate::adapters::memory_jemalloc::JemallocMeter;
 use crate::adapters::objects_directory::DirectoryObjects;
-use crate::adapters::objects_s3::{S3Credentials, S3Objects, S3Settings};
+use crate::adapters::objects_s3::S3Objects;
 use crate::adapters::process_guard::{GuardCommand, ProcessGuard};
 use crate::adapters::process_guard_main::DEFAULT_GRACE;
 use crate::adapters::process_spawner::ProcessSpawner;
 use crate::adapters::replica_redis::RedisReplica;
 use crate::adapters::runner_local::{LocalRunner, LocalRunnerSettings};
-use crate::adapters::store_sql::{SqlStore, SqlStoreSettings};
-use crate::adapters::terminal_host_local::{LocalTerminalHost, login_shell};
+use crate::adapters::store_sql::SqlStore;
+use crate::adapters::terminal_host_local::LocalTerminalHost;
 use crate::components::Components;
 use crate::config::{ArchiveBackend, Role, SessionStoreKind, Settings, WhenFull};
 use crate::data_dir::DataDir;
-use crate::http::access::{Access, AccessMode, AccessSettings, TokenEntry};
 use crate::http::api::{Api, ApiParts, configure};
 use crate::http::page::WebPage;
 use crate::http::stream::source::Streaming;
 use crate::shutdown::{Drained, drain, stop_requested};
 use crate::telemetry;
 
-/// How long a connection of the database is waited for.
-const DATABASE_ACQUIRE: Duration = Duration::from_secs(5);
-/// How long one statement may take.
-const DATABASE_STATEMENT: Duration = Duration::from_secs(10);
 /// How long sessions do without a database that was away before they ask again.
 const DATABASE_PAUSE: Duration = Duration::from_secs(5);
 /// How often the log and its disk are looked at.
@@ -323,14 +320,13 @@ pub async fn run(
         sockets: sockets.clone(),
         max_sockets: settings.sessions.max_connections as usize,
     };
-    let limits = MemoryLimits {
-        soft_bytes: settings.memory.soft_limit_bytes,
-        hard_bytes: settings.memory.hard_limit_bytes,
-        check_every: Duration::from_secs(settings.memory.check_interval_secs),
-    };
     let meter = Arc::new(JemallocMeter);
-    let governor =
-        Arc::new(MemoryGovernor::new(meter, accounts.accounts(), sessions.clone(), limits));
+    let governor = Arc::new(MemoryGovernor::new(
+        meter,
+        accounts.accounts(),
+        sessions.clone(),
+        memory_limits(&settings),
+    ));
     let kept = governor.clone();
     core.spawn_follower("MemoryGovernor", policy, &arbiters.pick(1), move |_| kept.clone().keep());
 
@@ -438,15 +434,6 @@ fn own_url(listener: &TcpListener, settings: &Settings) -> anyhow::Result<String
     Ok(format!("{scheme}://{}", listener.local_addr()?))
 }
 
-fn store_settings(settings: &Settings) -> SqlStoreSettings {
-    SqlStoreSettings {
-        url: settings.database_url(),
-        max_connections: settings.database.max_connections,
-        acquire_timeout: DATABASE_ACQUIRE,
-        statement_timeout: DATABASE_STATEMENT,
-    }
-}
-
 /// What keeps recordings.
 async fn objects(
     settings: &Settings,
@@ -467,34 +454,6 @@ async fn objects(
     Ok(Arc::new(opened.with_context(cannot)?))
 }
 
-fn s3_settings(settings: &crate::config::S3Settings) -> anyhow::Result<S3Settings> {
-    let credentials = match (&settings.access_key_id, &settings.secret_access_key) {
-        (Some(id), Some(secret)) => Some(S3Credentials {
-            access_key_id: id.clone(),
-            secret_access_key: secret.expose().to_owned(),
-            session_token: settings.session_token.as_ref().map(|token| token.expose().to_owned()),
-        }),
-        _ => None,
-    };
-    Ok(S3Settings {
-        bucket: settings.bucket.clone().context("archive.s3.bucket is missing")?,
-        endpoint: settings.endpoint.clone(),
-        region: settings.region.clone(),
-        force_path_style: settings.force_path_style,
-        prefix: settings.key_prefix(),
-        credentials,
-    })
-}
-
-fn log_settings(settings: &Settings) -> anyhow::Result<FjallLogSettings> {
-    Ok(FjallLogSettings {
-        directory: settings.log_dir(),
-        tail_bytes: bytes(settings.log.tail_bytes)?,
-        sync_ms: settings.log.sync_ms,
-        min_free_bytes: settings.log.min_free_bytes,
-    })
-}
-
 /// The replica that other instances follow, if there is one.
 fn replication(
     settings: &Settings,
@@ -511,104 +470,12 @@ fn replication(
     }))
 }
 
-fn retention(settings: &Settings) -> Retention {
-    const DAY: u64 = 24 * 60 * 60;
-    let days = |days: u64| (days > 0).then(|| Duration::from_secs(days * DAY));
-    Retention {
-        hot_min: Duration::from_secs(settings.retention.hot_min_secs),
-        superseded: Duration::from_secs(settings.archive.delete_after_secs),
-        recordings: days(settings.retention.recordings_days),
-        work: days(settings.retention.work_days),
-    }
-}
-
-fn capture_settings(settings: &Settings) -> anyhow::Result<CaptureSettings> {
-    Ok(CaptureSettings {
-        in_flight_bytes: bytes(settings.capture.in_flight_bytes)?,
-        max_chunk_bytes: bytes(settings.capture.max_chunk_bytes)?,
-        flush_after: Duration::from_millis(settings.capture.flush_ms),
-        drain: Duration::from_millis(settings.runners.local.drain_ms),
-        kill_grace: Duration::from_secs(settings.runners.local.kill_grace_secs),
-    })
-}
-
 fn runner(data_dir: &DataDir) -> anyhow::Result<LocalRunner> {
     let spawner = ProcessSpawner::start()?;
     let program = std::env::current_exe().context("the path of our own binary is not known")?;
     let guard = ProcessGuard::start(GuardCommand::new(program, DEFAULT_GRACE), spawner.clone())?;
     let settings = LocalRunnerSettings::new(data_dir.work_dir());
     Ok(LocalRunner::new(settings, guard, spawner)?)
-}
-
-fn session_settings(settings: &Settings) -> anyhow::Result<SessionSettings> {
-    const ABSENT_LEASES: u32 = 3;
-    let sessions = &settings.sessions;
-    let login_shell = || vec![login_shell(), "-l".to_owned()];
-    let profiles = sessions.profiles.iter().map(|(name, profile)| {
-        let command =
-            if profile.command.is_empty() { login_shell() } else { profile.command.clone() };
-        let (env, directory) = (profile.env.clone(), profile.directory.clone());
-        (name.clone(), Profile { command, env, directory })
-    });
-    Ok(SessionSettings {
-        limits: SessionLimits {
-            max_per_project: sessions.max_per_project as usize,
-            max_per_user: sessions.max_per_user as usize,
-            max_total: sessions.max_total as usize,
-        },
-        ring: RingLimits {
-            max_bytes: bytes(sessions.buffer_bytes)?,
-            max_lines: bytes(sessions.buffer_lines)?,
-        },
-        inactive_after: Duration::from_secs(sessions.inactive_after_secs),
-        idle_timeout: Duration::from_secs(sessions.idle_timeout_secs),
-        keep: Duration::from_secs(sessions.keep_secs),
-        absent_for: Duration::from_secs(settings.lease.ttl_secs) * ABSENT_LEASES,
-        kill_grace: Duration::from_secs(settings.runners.local.kill_grace_secs),
-        size: settings.terminal.view().size(),
-        roots: sessions.roots.clone(),
-        profiles: profiles.collect(),
-    })
-}
-
-fn access(settings: &Settings, data_dir: &DataDir) -> anyhow::Result<Access> {
-    let auth = &settings.auth;
-    let tokens = auth
-        .tokens
-        .iter()
-        .map(|token| {
-            Ok(TokenEntry {
-                sha256: decode_sha256(token.sha256.expose())?,
-                tenant: token.tenant.parse()?,
-                scopes: token.scopes.iter().map(|scope| scope.parse()).collect::<Result<_, _>>()?,
-                user: token.user.clone(),
-                projects: token.projects.clone(),
-            })
-        })
-        .collect::<anyhow::Result<Vec<TokenEntry>>>()?;
-    let signing_key = match &auth.signing_key {
-        Some(key) => key.expose().as_bytes().to_vec(),
-        None => data_dir.signing_key()?,
-    };
-    Ok(Access::new(AccessSettings {
-        mode: match auth.mode {
-            crate::config::AuthMode::None => AccessMode::None,
-            crate::config::AuthMode::Token => AccessMode::Token,
-        },
-        tokens,
-        signing_key,
-        cors_origins: settings.server.cors_origins.clone(),
-        public_url: settings.server.public_url.clone(),
-    }))
-}
-
-fn decode_sha256(hex: &str) -> anyhow::Result<[u8; 32]> {
-    let mut digest = [0; 32];
-    for (place, byte) in digest.iter_mut().enumerate() {
-        let pair = hex.get(place * 2..place * 2 + 2).context("a SHA-256 has 64 digits")?;
-        *byte = u8::from_str_radix(pair, 16).context("a SHA-256 is hexadecimal")?;
-    }
-    Ok(digest)
 }
 
 async fn watch_log(
@@ -652,8 +519,4 @@ fn raise_open_files() {
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "the limit of open files was not raised");
     }
-}
-
-fn bytes(count: u64) -> anyhow::Result<usize> {
-    usize::try_from(count).context("a size does not fit this machine")
 }

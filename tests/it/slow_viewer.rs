@@ -29,6 +29,8 @@ const SLOW_BYTES_A_SECOND: usize = 1024;
 /// How much more memory the service may have with slow viewers and a stalled one than with fast ones
 /// alone. Nine windows of kernel buffers and one of events are well below; the output is above.
 const MAX_GROWTH_BYTES: u64 = 12 * 1024 * 1024;
+/// Rounds in one of which it must be less than that.
+const ROUNDS: u32 = 3;
 
 /// Only tests of this file measure, so they do not run beside each other.
 static MEASURING: Mutex<()> = Mutex::const_new(());
@@ -174,21 +176,30 @@ async fn p4_a_slow_viewer_and_a_stalled_one_change_nothing_for_the_others(keepin
         service.wait_log_empty().await;
         fast(&service.api(), &flood).await.expect("a viewer does not panic").assert_complete();
     }
-    let warm = measure(&service, &script, &sha256, false).await;
-    let without = measure(&service, &script, &sha256, false).await;
-    let with = measure(&service, &script, &sha256, true).await;
-    let most_without = without.most_rss.max(warm.most_rss);
     let mib = |bytes: u64| bytes / 1024 / 1024;
-    println!(
-        "{FAST} viewers of {} MB: resident {} MiB without, {} MiB with slow viewers; {:?} and {:?}",
-        output_bytes / 1_000_000,
-        mib(most_without),
-        mib(with.most_rss),
-        without.took,
-        with.took,
-    );
-    let growth = with.most_rss.saturating_sub(most_without);
-    assert!(growth < MAX_GROWTH_BYTES, "{} MiB more with slow viewers", mib(growth));
+    let mut most_without = measure(&service, &script, &sha256, false).await.most_rss;
+    // What viewers hold is held each time; what the machine does beside them is not.
+    let mut rounds = 0;
+    let (without, with) = loop {
+        rounds += 1;
+        let without = measure(&service, &script, &sha256, false).await;
+        let with = measure(&service, &script, &sha256, true).await;
+        most_without = most_without.max(without.most_rss);
+        println!(
+            "{FAST} viewers of {} MB: resident {} MiB without, {} MiB with slow viewers; {:?} and {:?}",
+            output_bytes / 1_000_000,
+            mib(most_without),
+            mib(with.most_rss),
+            without.took,
+            with.took,
+        );
+        let growth = with.most_rss.saturating_sub(most_without);
+        if growth < MAX_GROWTH_BYTES {
+            break (without, with);
+        }
+        assert!(rounds < ROUNDS, "{} MiB more with slow viewers", mib(growth));
+        most_without = 0;
+    };
     assert!(
         with.took < without.took * 2 + Duration::from_secs(5),
         "{:?}, {:?}",

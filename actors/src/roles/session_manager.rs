@@ -5,100 +5,34 @@
 //! Stops: with the service, which first ends all sessions.
 //! Restart: its follower yes, with nothing lost: the sessions are not in it.
 
+mod admission;
+mod opening;
 mod rows;
 mod settings;
 mod upkeep;
 
+pub use opening::{OpenError, OpenSession, Opened};
 pub use rows::{RowsError, SessionRows};
 pub use settings::{Profile, SessionLimits, SessionSettings};
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::entry::TerminalSize;
 use crate::ids::{InstanceId, TenantId};
 use crate::kernel::{ArbiterPool, KillSwitch, Observers, RestartPolicy, Supervisor};
 use crate::moment::Timestamp;
 use crate::ports::{SessionClaim, SessionRow, TerminalCommand, TerminalHost};
 use crate::roles::session::{Session, SessionHandle};
-use crate::sessions::{EndReason, SessionId, SessionKey, SessionState, SessionView};
+use crate::sessions::{EndReason, SessionId, SessionState};
 
 /// Sessions that have ended and are still shown from memory; of more the oldest go.
 const MAX_ENDED: usize = 1000;
-
-/// What somebody wants to be opened.
-#[derive(Debug, Clone)]
-pub struct OpenSession {
-    /// Which session it is to be.
-    pub key: SessionKey,
-    /// Where it begins.
-    pub project_path: Option<String>,
-    /// Variables for its program; those that the profile does not list are left out.
-    pub env: BTreeMap<String, String>,
-    /// Its size; none: the configured one.
-    pub size: Option<TerminalSize>,
-}
-
-/// What became of it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Opened {
-    /// A new session.
-    New(SessionView),
-    /// There is one; it may live on another instance.
-    Existing(SessionView),
-}
-
-/// Why nothing was opened.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// No such type.
-    #[error("`{profile}` is no type of session; allowed: {}", allowed.join(", "))]
-    UnknownProfile {
-        /// What was asked for.
-        profile: String,
-        /// What there is.
-        allowed: Vec<String>,
-    },
-    /// The program of the profile is not here.
-    #[error("the program `{program}` of the type `{profile}` is not installed here")]
-    NotInstalled {
-        /// The profile.
-        profile: String,
-        /// Its program.
-        program: String,
-    },
-    /// The directory may not be used.
-    #[error("`{path}` {problem}")]
-    BadPath {
-        /// What was asked for.
-        path: String,
-        /// What is wrong with it, and what is allowed.
-        problem: String,
-    },
-    /// There are as many as there may be.
-    #[error("there are {max} sessions {scope}, as many as there may be")]
-    Limit {
-        /// Of whom.
-        scope: &'static str,
-        /// How many.
-        max: usize,
-    },
-    /// The service has used its memory up.
-    #[error("the service has no memory for another session")]
-    Memory,
-    /// The service stops.
-    #[error("the service is stopping")]
-    Stopping,
-    /// The program could not be started.
-    #[error("the session could not be started: {0}")]
-    Failed(String),
-}
 
 /// The interactive terminals of this instance.
 pub struct SessionManager {
@@ -375,108 +309,6 @@ impl SessionManager {
         if is_free || self.is_below_a_root(&directory) {
             session.command.directory = Some(directory);
             session.handle.restore_from(before.view.id.clone());
-        }
-    }
-
-    fn check_limits(&self, registry: &Registry, key: &SessionKey) -> Result<(), OpenError> {
-        let limits = &self.settings.limits;
-        let live = || registry.live().map(|handle| handle.key());
-        let of_project =
-            live().filter(|other| (&other.tenant, &other.project) == (&key.tenant, &key.project));
-        let of_user = live().filter(|other| {
-            key.user.is_some() && (&other.tenant, &other.user) == (&key.tenant, &key.user)
-        });
-        for (scope, count, max) in [
-            ("in this project", of_project.count(), limits.max_per_project),
-            ("of this user", of_user.count(), limits.max_per_user),
-            ("on this instance", live().count(), limits.max_total),
-        ] {
-            if count >= max {
-                return Err(OpenError::Limit { scope, max });
-            }
-        }
-        Ok(())
-    }
-
-    fn command(&self, request: &OpenSession) -> Result<TerminalCommand, OpenError> {
-        let name = &request.key.profile;
-        let Some(profile) = self.settings.profiles.get(name) else {
-            let allowed = self.settings.profiles.keys().cloned().collect();
-            return Err(OpenError::UnknownProfile { profile: name.clone(), allowed });
-        };
-        let program = profile.command.first().map_or("", String::as_str);
-        if !self.host.has_program(program) {
-            return Err(OpenError::NotInstalled {
-                profile: name.clone(),
-                program: program.to_owned(),
-            });
-        }
-        let directory = match &request.project_path {
-            Some(path) => Some(self.allowed_directory(path)?),
-            None => profile.directory.clone(),
-        };
-        let mut env = request.env.clone();
-        env.retain(|name, _| profile.allows(name));
-        let size = request.size.unwrap_or(self.settings.size);
-        Ok(TerminalCommand { argv: profile.command.clone(), env, directory, size })
-    }
-
-    fn allowed_directory(&self, path: &str) -> Result<PathBuf, OpenError> {
-        let bad = |problem: &str| {
-            Err(OpenError::BadPath { path: path.to_owned(), problem: problem.to_owned() })
-        };
-        if self.settings.roots.is_empty() {
-            return bad("cannot be used: sessions.roots of the configuration is empty");
-        }
-        if !Path::new(path).is_absolute() {
-            return bad("is not absolute");
-        }
-        let Some(directory) = self.host.directory(Path::new(path)) else {
-            return bad("is no directory below one of sessions.roots");
-        };
-        if self.is_below_a_root(&directory) {
-            return Ok(directory);
-        }
-        // The same words: it is not told what there is elsewhere.
-        bad("is no directory below one of sessions.roots")
-    }
-
-    fn is_below_a_root(&self, directory: &Path) -> bool {
-        let roots = self.settings.roots.iter().filter_map(|root| self.host.directory(root));
-        roots.into_iter().any(|root| directory.starts_with(root))
-    }
-
-    fn first_view(
-        &self,
-        id: SessionId,
-        now: Timestamp,
-        request: &OpenSession,
-        size: TerminalSize,
-    ) -> SessionView {
-        SessionView {
-            id,
-            project_id: request.key.project.clone(),
-            user_id: request.key.user.clone(),
-            profile: request.key.profile.clone(),
-            tab_name: request.key.tab_name.clone(),
-            state: SessionState::Creating,
-            active: true,
-            current_path: request.project_path.clone().unwrap_or_default(),
-            project_path: request.project_path.clone(),
-            pid: None,
-            cols: size.cols,
-            rows: size.rows,
-            created_at: now,
-            last_activity: now,
-            persisted: false,
-            attached: 0,
-            restored_from: None,
-            instance: self.instance.clone(),
-            reason: None,
-            message: None,
-            exit_code: None,
-            signal: None,
-            ended_at: None,
         }
     }
 
