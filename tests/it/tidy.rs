@@ -61,8 +61,6 @@ const HOMES: &[(&str, &[&str])] = &[
 const LONG_FILES: &[&str] = &[
     "actors/src/roles/node.rs",
     "actors/src/roles/run.rs",
-    "actors/src/roles/session/handle.rs",
-    "actors/src/roles/tests/sessions.rs",
     "actors/src/roles/tests/world.rs",
     "actors/src/run_spec.rs",
     "actors/src/seek/tests.rs",

@@ -7,10 +7,13 @@
 //! Restart: never; if it goes, dropping the process kills its group.
 
 mod attachment;
+mod clients;
 mod handle;
+mod steps;
 
 pub use attachment::{Attachment, Told, TypeError, Typist};
-pub use handle::{AttachError, AttachOptions, SessionFigures, SessionHandle};
+pub use clients::{AttachError, AttachOptions};
+pub use handle::{SessionFigures, SessionHandle};
 
 use std::sync::Arc;
 use std::time::Duration;

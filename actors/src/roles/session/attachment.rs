@@ -209,7 +209,7 @@ impl Typist {
     pub async fn type_in(&self, bytes: &[u8]) -> Result<(), TypeError> {
         let typed = {
             let mut inner = self.handle.lock();
-            let is_readonly = inner.is_readonly(self.client);
+            let is_readonly = inner.clients.is_readonly(self.client);
             let input = inner.filter(self.client, bytes);
             if is_readonly {
                 // A terminal answers questions by itself; that is no wish to type.

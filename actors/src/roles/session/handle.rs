@@ -1,8 +1,6 @@
 //! One session as others hold it: what it shows, who is attached, and how it is told something.
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +10,8 @@ use tokio::time::Instant;
 
 use super::SessionEnds;
 use super::attachment::Attachment;
-use crate::entry::{ProcessEnd, ProcessIdentity, TerminalSize};
+use super::clients::{AttachError, AttachOptions, Clients};
+use crate::entry::{ProcessIdentity, TerminalSize};
 use crate::moment::Timestamp;
 use crate::ports::{SessionRow, StoredScreen};
 use crate::screen::VirtualTerminal;
@@ -52,50 +51,13 @@ pub(super) struct Inner {
     pub(super) view: SessionView,
     pub(super) ring: OutputRing,
     pub(super) queries: Queries,
-    pub(super) clients: BTreeMap<u64, Client>,
-    last_client: u64,
-    /// The client that sets the size and answers questions.
-    driver: Option<u64>,
-    identity: Option<ProcessIdentity>,
+    pub(super) clients: Clients,
+    pub(super) identity: Option<ProcessIdentity>,
     /// The session that has its key on another instance.
-    elsewhere: Option<SessionView>,
-    moved: Instant,
+    pub(super) elsewhere: Option<SessionView>,
+    pub(super) moved: Instant,
     bytes_in: u64,
     bytes_out: u64,
-}
-
-/// One client that is attached.
-pub(super) struct Client {
-    pub(super) offset: u64,
-    readonly: bool,
-    size: Option<TerminalSize>,
-    /// Which of them typed last: the highest.
-    typed: u64,
-}
-
-/// How a client comes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct AttachOptions {
-    /// Where it goes on; none: with the screen.
-    pub offset: Option<u64>,
-    /// It never types and sets no size.
-    pub readonly: bool,
-}
-
-/// Why a client cannot come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AttachError {
-    /// The terminal has not written so much.
-    #[error("{offset} is beyond what the terminal has written; allowed: 0 to {end}")]
-    Beyond {
-        /// What was asked for.
-        offset: u64,
-        /// Where output ends now.
-        end: u64,
-    },
-    /// There are as many clients as there may be.
-    #[error("{0} clients are attached to the session, as many as there may be")]
-    TooMany(usize),
 }
 
 /// What a session costs and moves.
@@ -110,9 +72,6 @@ pub struct SessionFigures {
     /// Since something moved.
     pub idle: Duration,
 }
-
-/// Clients of one session; each costs a few hundred KiB when it does not read.
-const MAX_CLIENTS: usize = 64;
 
 impl SessionHandle {
     /// A session that is about to be opened, and what its task needs.
@@ -129,9 +88,7 @@ impl SessionHandle {
             view,
             ring: OutputRing::new(limits, size),
             queries: Queries::default(),
-            clients: BTreeMap::new(),
-            last_client: 0,
-            driver: None,
+            clients: Clients::default(),
             identity: None,
             elsewhere: None,
             moved: Instant::now(),
@@ -234,30 +191,18 @@ impl SessionHandle {
     /// Attaches a client.
     pub fn attach(self: &Arc<Self>, options: AttachOptions) -> Result<Attachment, AttachError> {
         let mut inner = self.lock();
-        if inner.clients.len() >= MAX_CLIENTS {
-            return Err(AttachError::TooMany(MAX_CLIENTS));
-        }
-        let end = inner.ring.end();
-        if let Some(offset) = options.offset.filter(|offset| *offset > end) {
-            return Err(AttachError::Beyond { offset, end });
-        }
-        inner.last_client += 1;
-        let id = inner.last_client;
-        let kept = options.offset.filter(|offset| *offset >= inner.ring.start());
-        let offset = kept.unwrap_or_else(|| inner.ring.start());
-        let client = Client { offset, readonly: options.readonly, size: None, typed: 0 };
-        inner.clients.insert(id, client);
+        let (start, end) = (inner.ring.start(), inner.ring.end());
+        let (id, offset) = inner.clients.add(options, start, end)?;
         inner.view.attached = inner.clients.len();
         if inner.view.state == SessionState::Inactive {
             // It is allowed from this state.
             let _ = inner.view.enter(SessionState::Active);
         }
-        inner.choose_driver();
         let revision = self.revision.subscribe();
         drop(inner);
         self.changed();
-        let is_truncated = options.offset.is_some() && kept.is_none();
-        let repaint = kept.is_none().then_some(is_truncated);
+        let goes_on = options.offset == Some(offset);
+        let repaint = (!goes_on).then_some(options.offset.is_some());
         Ok(Attachment::new(self.clone(), id, offset, repaint, revision))
     }
 
@@ -285,25 +230,6 @@ impl SessionHandle {
         *self.revision.borrow()
     }
 
-    /// The service has lost its task: nothing runs behind it any more.
-    pub(crate) fn lost(&self) {
-        if self.state().is_live() {
-            tracing::error!(session = %self.id, "a session was lost");
-            self.failed("the service lost it");
-        }
-    }
-
-    /// The session that another instance has in its place, if that is why it could not be opened.
-    pub(crate) fn elsewhere(&self) -> Option<SessionView> {
-        self.lock().elsewhere.clone()
-    }
-
-    /// Gives way to the session that has its key on another instance.
-    pub(crate) fn give_way_to(&self, other: SessionView) {
-        self.lock().elsewhere = Some(other);
-        self.failed("the session lives on another instance");
-    }
-
     /// Notes that its row was written, or could not be.
     pub(crate) fn set_persisted(&self, persisted: bool) {
         self.lock().view.persisted = persisted;
@@ -314,88 +240,26 @@ impl SessionHandle {
         self.lock().view.restored_from = Some(session);
     }
 
-    /// Notes what time brings: the directory its program is in, and that nothing moves. Returns for how long
-    /// nobody was attached and nothing moved.
-    pub(crate) fn tick(&self, directory: Option<&Path>, inactive_after: Duration) -> Duration {
-        let mut inner = self.lock();
-        if let Some(directory) = directory {
-            inner.view.current_path = directory.to_string_lossy().into_owned();
-        }
-        if !inner.clients.is_empty() {
-            return Duration::ZERO;
-        }
-        let idle = inner.moved.elapsed();
-        if idle >= inactive_after && inner.view.state == SessionState::Active {
-            // It is allowed from this state.
-            let _ = inner.view.enter(SessionState::Inactive);
-            inner.ring.shrink();
-            drop(inner);
-            self.changed();
-        }
-        idle
-    }
-
     /// Its first process while it lives.
     pub(crate) fn identity(&self) -> Option<ProcessIdentity> {
         self.lock().identity
     }
 
-    /// Keeps no more than the screen of one that has ended, once every client has the rest.
-    pub(crate) fn put_away(&self) {
-        let mut inner = self.lock();
-        if inner.clients.is_empty() {
-            inner.ring.shrink_to(0);
-        }
-    }
-
     /// Lets old output go, as far as every client has it.
     pub(crate) fn shrink_to(&self, max_bytes: usize) {
         let mut inner = self.lock();
-        let unread = inner.clients.values().map(|client| client.offset).min();
-        let unread = unread.map_or(0, |offset| inner.ring.end().saturating_sub(offset));
+        let slowest = inner.clients.slowest();
+        let unread = slowest.map_or(0, |offset| inner.ring.end().saturating_sub(offset));
         let needed = usize::try_from(unread).unwrap_or(usize::MAX);
         inner.ring.shrink_to(max_bytes.max(needed));
-    }
-
-    pub(super) fn opened(&self, identity: ProcessIdentity, directory: &Path) {
-        let mut inner = self.lock();
-        inner.identity = Some(identity);
-        inner.view.pid = Some(identity.pid);
-        inner.view.current_path = directory.to_string_lossy().into_owned();
-        self.enter(inner, SessionState::Active);
-    }
-
-    pub(crate) fn failed(&self, message: &str) {
-        let mut inner = self.lock();
-        inner.view.message = Some(message.to_owned());
-        inner.view.reason = Some(EndReason::Failed);
-        inner.identity = None;
-        self.enter(inner, SessionState::Error);
-    }
-
-    /// Its program was asked to end, or has ended.
-    pub(super) fn ending(&self) {
-        let inner = self.lock();
-        if matches!(inner.view.state, SessionState::Active | SessionState::Inactive) {
-            self.enter(inner, SessionState::Terminating);
-        }
-    }
-
-    pub(super) fn ended(&self, end: ProcessEnd, reason: EndReason) {
-        let mut inner = self.lock();
-        inner.view.set_end(end);
-        inner.view.reason = Some(reason);
-        inner.identity = None;
-        inner.ring.shrink();
-        self.enter(inner, SessionState::Terminated);
     }
 
     /// Takes output.
     pub(super) fn written(&self, output: &[u8]) {
         let mut inner = self.lock();
-        let driver = inner.driver;
+        let driver = inner.clients.driver();
         inner.queries.observe(output, driver, Instant::now());
-        let seen = inner.clients.values().map(|client| client.offset).min();
+        let seen = inner.clients.slowest();
         inner.ring.push(output, seen);
         inner.bytes_out += output.len() as u64;
         self.moved(inner);
@@ -404,7 +268,7 @@ impl SessionHandle {
     /// True if the terminal may be read: nobody is attached, or somebody reads.
     pub(super) fn has_room(&self) -> bool {
         let inner = self.lock();
-        let fastest = inner.clients.values().map(|client| client.offset).max();
+        let fastest = inner.clients.fastest();
         fastest.is_none_or(|offset| inner.ring.end().saturating_sub(offset) < MAX_AHEAD)
     }
 
@@ -424,10 +288,8 @@ impl SessionHandle {
 
     /// A client has bytes up to here.
     pub(super) fn has_read(&self, inner: &mut Inner, client: u64, offset: u64) {
-        if let Some(client) = inner.clients.get_mut(&client) {
-            client.offset = offset;
-        }
-        let seen = inner.clients.values().map(|client| client.offset).min();
+        inner.clients.has_read(client, offset);
+        let seen = inner.clients.slowest();
         inner.ring.trim_lines(seen);
         self.room.notify_one();
     }
@@ -436,11 +298,8 @@ impl SessionHandle {
     pub(super) fn has_typed(&self, client: u64, len: usize) {
         let mut inner = self.lock();
         inner.bytes_in += len as u64;
-        let last = inner.clients.values().map(|client| client.typed).max().unwrap_or(0);
-        let Some(typing) = inner.clients.get_mut(&client) else { return };
-        typing.typed = last + 1;
-        if inner.driver != Some(client) {
-            inner.driver = Some(client);
+        let Some(is_new_driver) = inner.clients.has_typed(client) else { return };
+        if is_new_driver {
             self.follow_driver(&mut inner);
         }
         self.moved(inner);
@@ -449,23 +308,19 @@ impl SessionHandle {
     /// A client's window has this size.
     pub(super) fn client_resized(&self, client: u64, size: TerminalSize) {
         let mut inner = self.lock();
-        if let Some(resized) = inner.clients.get_mut(&client).filter(|client| !client.readonly) {
-            resized.size = Some(size);
-        }
-        if inner.driver == Some(client) {
+        if inner.clients.has_resized(client, size) {
             self.follow_driver(&mut inner);
         }
     }
 
     pub(super) fn detach(&self, client: u64) {
         let mut inner = self.lock();
-        inner.clients.remove(&client);
+        let drove = inner.clients.remove(client);
         inner.queries.forget_client(client);
         inner.view.attached = inner.clients.len();
         // Who leaves was there until now.
         inner.moved = Instant::now();
-        if inner.driver == Some(client) {
-            inner.choose_driver();
+        if drove {
             self.follow_driver(&mut inner);
         }
         self.room.notify_one();
@@ -474,8 +329,7 @@ impl SessionHandle {
     }
 
     fn follow_driver(&self, inner: &mut Inner) {
-        let size = inner.driver.and_then(|driver| inner.clients.get(&driver)?.size);
-        if let Some(size) = size {
+        if let Some(size) = inner.clients.wanted_size() {
             self.resize_locked(inner, size);
         }
     }
@@ -501,15 +355,7 @@ impl SessionHandle {
         self.changed();
     }
 
-    fn enter(&self, mut inner: MutexGuard<'_, Inner>, state: SessionState) {
-        if let Err(error) = inner.view.enter(state) {
-            tracing::error!(session = %self.id, %error, "a session was to take a wrong step");
-        }
-        drop(inner);
-        self.changed();
-    }
-
-    fn changed(&self) {
+    pub(super) fn changed(&self) {
         self.revision.send_modify(|revision| *revision += 1);
     }
 }
@@ -517,18 +363,6 @@ impl SessionHandle {
 impl Inner {
     /// What of this input goes to the program.
     pub(super) fn filter<'a>(&mut self, client: u64, bytes: &'a [u8]) -> Input<'a> {
-        self.queries.filter(bytes, client, self.driver, Instant::now())
-    }
-
-    /// True if this client never types.
-    pub(super) fn is_readonly(&self, client: u64) -> bool {
-        self.clients.get(&client).is_none_or(|client| client.readonly)
-    }
-
-    /// Of those who may type: the one who typed last, else the one who came first.
-    fn choose_driver(&mut self) {
-        let may_type = self.clients.iter().filter(|(_, client)| !client.readonly);
-        let last = may_type.max_by_key(|(id, client)| (client.typed, std::cmp::Reverse(**id)));
-        self.driver = last.map(|(id, _)| *id);
+        self.queries.filter(bytes, client, self.clients.driver(), Instant::now())
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::sessions::World;
+use super::session_world::World;
 use super::world::SEC;
 use crate::ports::{MemoryMeter, ProcessMemory};
 use crate::roles::memory_governor::{Account, MemoryGovernor, MemoryLimits};

@@ -11,6 +11,7 @@ mod memory;
 mod ownership;
 mod presence;
 mod reaper;
+mod session_world;
 mod sessions;
 mod takeover;
 mod world;

@@ -5,119 +5,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::session_world::{BREAK, World, attach, read, request};
 use super::world::SEC;
 use crate::entry::TerminalSize;
 use crate::ids::TenantId;
-use crate::kernel::{ArbiterPool, KillSwitch, Observers};
-use crate::roles::session::{AttachOptions, Attachment, SessionHandle, Told, TypeError};
-use crate::roles::session_manager::{
-    OpenError, OpenSession, Opened, SessionLimits, SessionManager, SessionParts, SessionRows,
-    SessionSettings,
-};
-use crate::sessions::{EndReason, SessionKey, SessionState, SessionView};
+use crate::roles::session::{AttachOptions, Told, TypeError};
+use crate::roles::session_manager::{OpenError, Opened};
+use crate::sessions::{EndReason, SessionState};
 use crate::testing::store_memory::MemoryStore;
-use crate::testing::terminal_host_echo::{BROKEN_PROGRAM, EchoHost, HOME, MISSING_PROGRAM};
-
-const DB_TIMEOUT: Duration = Duration::from_millis(4100);
-/// By a clock that is not paused.
-const BREAK: Duration = Duration::from_millis(50);
-
-pub(super) struct World {
-    pub(super) manager: Arc<SessionManager>,
-    host: Arc<EchoHost>,
-    store: Arc<MemoryStore>,
-    kept: tokio::task::JoinHandle<crate::kernel::ExitStatus>,
-}
-
-impl World {
-    pub(super) fn new() -> Self {
-        Self::of("one", Arc::new(MemoryStore::new()))
-    }
-
-    pub(super) fn roomy() -> Self {
-        let mut settings = SessionSettings::for_tests();
-        settings.limits = SessionLimits { max_per_project: 100, max_per_user: 100, max_total: 100 };
-        Self::with("one", Arc::new(MemoryStore::new()), settings)
-    }
-
-    fn of(instance: &str, store: Arc<MemoryStore>) -> Self {
-        Self::with(instance, store, SessionSettings::for_tests())
-    }
-
-    fn with(instance: &str, store: Arc<MemoryStore>, settings: SessionSettings) -> Self {
-        let host = Arc::new(EchoHost::default());
-        let manager = SessionManager::new(SessionParts {
-            instance: instance.parse().expect("a name"),
-            settings,
-            host: host.clone(),
-            rows: Arc::new(SessionRows::new(Some(store.clone()), DB_TIMEOUT, BREAK)),
-            arbiters: Arc::new(ArbiterPool::of_this_thread()),
-            observers: Observers::new(),
-            root: KillSwitch::new(),
-        });
-        let kept = tokio::task::spawn_local(manager.clone().keep());
-        Self { manager, host, store, kept }
-    }
-
-    /// Opens one in another project; gives why it was refused.
-    pub(super) async fn try_open(&self, tab: &str, project: &str) -> Option<OpenError> {
-        let mut request = request(tab);
-        request.key.project = project.parse().expect("a name");
-        self.manager.open(request).await.err()
-    }
-
-    async fn open(&self, tab: &str) -> SessionView {
-        match self.manager.open(request(tab)).await.expect("it opens") {
-            Opened::New(view) | Opened::Existing(view) => view,
-        }
-    }
-
-    fn handle(&self, view: &SessionView) -> Arc<SessionHandle> {
-        self.manager.find(&TenantId::default_tenant(), &view.id).expect("it is here")
-    }
-
-    pub(super) async fn opened(&self, tab: &str) -> Arc<SessionHandle> {
-        let view = self.open(tab).await;
-        self.handle(&view)
-    }
-}
-
-fn request(tab: &str) -> OpenSession {
-    OpenSession {
-        key: SessionKey {
-            tenant: TenantId::default_tenant(),
-            project: "project".parse().expect("a name"),
-            profile: "echo".to_owned(),
-            tab_name: tab.to_owned(),
-            user: None,
-        },
-        project_path: None,
-        env: [("LANG", "C"), ("LD_PRELOAD", "x")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
-        size: None,
-    }
-}
-
-fn attach(handle: &Arc<SessionHandle>) -> Attachment {
-    handle.attach(AttachOptions::default()).expect("there is room")
-}
-
-/// Everything until output has this many bytes, or the end.
-async fn read(attachment: &mut Attachment, bytes: usize) -> (Vec<u8>, Vec<Told>) {
-    let (mut output, mut others) = (Vec::new(), Vec::new());
-    while output.len() < bytes {
-        match attachment.next(1000).await {
-            Told::Output { bytes, .. } => output.extend_from_slice(&bytes),
-            told @ Told::Ended(_) => {
-                others.push(told);
-                break;
-            }
-            told => others.push(told),
-        }
-    }
-    (output, others)
-}
+use crate::testing::terminal_host_echo::{BROKEN_PROGRAM, HOME, MISSING_PROGRAM};
 
 #[tokio::test(flavor = "local", start_paused = true)]
 async fn a_session_lives_from_its_opening_to_the_end_of_its_program() {
