@@ -22,8 +22,8 @@ test: ## Run every test: of the player, of the page in a browser, of the service
 	@scripts/page.sh
 	@scripts/test.sh
 
-check: ## Format, lints, documentation, licences and advisories of dependencies
-	@scripts/setup.sh build check
+check: ## Format, lints, documentation, licences of dependencies, alerts and dashboards
+	@scripts/setup.sh build check alerts
 	@scripts/check.sh
 
 lint: ## Only the lints

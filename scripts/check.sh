@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 step() { printf '\n── %s\n' "$*"; "$@"; }
 
 step cargo fmt --all -- --check
+step scripts/alerts.sh
 step cargo clippy --workspace --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" step cargo doc --quiet --workspace --no-deps --document-private-items
 # Advisories come from a database on the web, which a machine that reaches only registries cannot

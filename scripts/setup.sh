@@ -8,6 +8,8 @@
 #                                  the last in target/servers
 #   scripts/setup.sh deploy        what judges deploy/: the Docker Engine with its client, compose, HAProxy, systemd
 #   scripts/setup.sh check         cargo-deny
+#   scripts/setup.sh alerts        what judges alerts and dashboards: jq, and the promtool of Debian's prometheus, which is
+#                                  unpacked into target/prometheus: no server is installed and started
 #   scripts/setup.sh page          Node with npm, and what the player depends on, as its lockfile says
 #   scripts/setup.sh browser       Chromium and the fonts that pages are compared with
 #   scripts/setup.sh images        fonts for what the pictures show beside that: wide letters and emoji
@@ -20,6 +22,8 @@ need() { command -v "$1" > /dev/null || missing+=("$2"); }
 # True if SeaweedFS is in the path or where this script puts it.
 servers="$(cd "$(dirname "$0")/.." && pwd)/target/servers"
 has_weed() { command -v weed > /dev/null || [ -x "$servers/bin/weed" ]; }
+# The same of promtool.
+has_promtool() { command -v promtool > /dev/null || [ -x target/prometheus/usr/bin/promtool ]; }
 
 if ! command -v cargo > /dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then
   echo "cargo is in $HOME/.cargo/bin, which is not in PATH" >&2
@@ -74,6 +78,9 @@ for what in "$@"; do
     check)
       need cc gcc
       ;;
+    alerts)
+      need jq jq
+      ;;
     page)
       need node nodejs
       need npm npm
@@ -94,8 +101,8 @@ for what in "$@"; do
   esac
 done
 
+if [ "$(id -u)" -eq 0 ]; then as_root=(); else as_root=(sudo); fi
 if [ "${#missing[@]}" -gt 0 ]; then
-  if [ "$(id -u)" -eq 0 ]; then as_root=(); else as_root=(sudo); fi
   echo "installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   # Package lists of a fresh machine may be empty or old.
@@ -119,6 +126,18 @@ for what in "$@"; do
       echo "asciinema is installed, but another version comes first in PATH: $(command -v asciinema)" >&2
       exit 1
     fi
+  fi
+  if [ "$what" = alerts ] && ! has_promtool; then
+    echo "installing promtool into target/prometheus (once, 20 MB)"
+    "${as_root[@]}" apt-get update -qq
+    rm -rf target/prometheus target/prometheus.new
+    mkdir -p target/prometheus.new
+    # As root apt would warn that its own user cannot write here.
+    (cd target/prometheus.new && apt-get download -qq -o APT::Sandbox::User=root prometheus)
+    dpkg-deb --fsys-tarfile target/prometheus.new/prometheus_*.deb |
+      tar --extract --directory target/prometheus.new ./usr/bin/promtool
+    rm target/prometheus.new/prometheus_*.deb
+    mv target/prometheus.new target/prometheus
   fi
   if [ "$what" = check ] && ! cargo deny --version > /dev/null 2>&1; then
     echo "installing cargo-deny (once, several minutes on two cores)"

@@ -15,7 +15,8 @@ use runcast_actors::flow::permits::CaptureBudget;
 use runcast_actors::history::History;
 use runcast_actors::instance_run_control::InstanceRunControl;
 use runcast_actors::kernel::{
-    ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers, RestartPolicy, Supervisor,
+    ArbiterPool, Backoff, ChildContext, ChildSpec, ExitStatus, KillSwitch, Observers,
+    RestartPolicy, Shown, Supervisor,
 };
 use runcast_actors::ports::{
     Instance, LogHealth, ObjectStore, RecordingStore, RunLog, RunStore, SessionStore,
@@ -43,6 +44,7 @@ use crate::adapters::log_fjall::FjallLog;
 use crate::adapters::memory_jemalloc::JemallocMeter;
 use crate::adapters::objects_directory::DirectoryObjects;
 use crate::adapters::objects_s3::S3Objects;
+use crate::adapters::peers_http::HttpPeers;
 use crate::adapters::process_guard::{GuardCommand, ProcessGuard};
 use crate::adapters::process_guard_main::DEFAULT_GRACE;
 use crate::adapters::process_spawner::ProcessSpawner;
@@ -226,7 +228,9 @@ pub async fn run(
     });
     let follow_health = log.clone();
     core.spawn_task("LogHealth", RestartPolicy::Never, &arbiters.pick(0), move |child| {
-        watch_log(follow_health.clone(), health.clone(), child.killed())
+        let shown = health.subscribe();
+        child.observe(move || Shown::new(*shown.borrow()));
+        watch_log(follow_health.clone(), health.clone(), child)
     });
 
     let (draining, is_draining) = watch::channel(false);
@@ -238,13 +242,13 @@ pub async fn run(
     let spec = ChildSpec {
         name: "RunManager",
         policy: RestartPolicy::Never,
-        factory: move |_| RunManager::new(managed.clone(), max_runs, count.clone()),
+        factory: move |child| RunManager::new(managed.clone(), max_runs, count.clone(), child),
     };
     let manager = core.spawn_actor(&arbiters.pick(0), spec).ready().await?;
     let policy = RestartPolicy::OnFault(Backoff::default());
     let arbiter = arbiters.pick(1);
     let present = presence.clone();
-    core.spawn_follower("Presence", policy, &arbiter, move |_| present.clone().keep());
+    core.spawn_follower("Presence", policy, &arbiter, move |child| present.clone().keep(child));
     // One that serves clients alone holds the queued runs that it was asked to end.
     let keeper = Arc::new(LeaseKeeper {
         instance: instance.clone(),
@@ -252,7 +256,7 @@ pub async fn run(
         manager: manager.clone(),
         lease: service.lease,
     });
-    core.spawn_follower("LeaseKeeper", policy, &arbiter, move |_| keeper.clone().keep());
+    core.spawn_follower("LeaseKeeper", policy, &arbiter, move |child| keeper.clone().keep(child));
     if takes_runs {
         // What this instance owned before it was stopped or killed is brought to its end first.
         let mut own = store.leases().await?;
@@ -265,10 +269,14 @@ pub async fn run(
             lease: service.lease,
             can_write: presence.can_write(),
         });
-        core.spawn_follower("LeaseWatch", policy, &arbiter, move |_| leases.clone().watch());
+        core.spawn_follower("LeaseWatch", policy, &arbiter, move |child| {
+            leases.clone().watch(child)
+        });
         if let Some(replica) = replica.clone() {
             let watch = Arc::new(QueueWatch { replica, manager: manager.clone() });
-            core.spawn_follower("QueueWatch", policy, &arbiter, move |_| watch.clone().watch());
+            core.spawn_follower("QueueWatch", policy, &arbiter, move |child| {
+                watch.clone().watch(child)
+            });
         }
     }
 
@@ -279,7 +287,9 @@ pub async fn run(
         runner: service.runner.clone(),
         retention,
     });
-    core.spawn_follower("Reaper", policy, &archivers.pick(0), move |_| reaper.clone().look());
+    core.spawn_follower("Reaper", policy, &archivers.pick(0), move |child| {
+        reaper.clone().look(child)
+    });
 
     let session_rows = match settings.sessions.store {
         SessionStoreKind::Database => Some(session_store as Arc<dyn SessionStore>),
@@ -298,7 +308,9 @@ pub async fn run(
     let kept = sessions.clone();
     // It paints screens for their rows, and a session must not wait for that.
     let keepers = Arc::new(ArbiterPool::new(1, "session-keeper")?);
-    core.spawn_follower("SessionManager", policy, &keepers.pick(0), move |_| kept.clone().keep());
+    core.spawn_follower("SessionManager", policy, &keepers.pick(0), move |child| {
+        kept.clone().keep(child)
+    });
 
     let window_bytes = bytes(settings.sse.window_bytes)?;
     let brokers = Brokers::new(
@@ -327,8 +339,16 @@ pub async fn run(
         sessions.clone(),
         memory_limits(&settings),
     ));
+    for (limit, bytes) in
+        [("soft", governor.limits().soft_bytes), ("hard", governor.limits().hard_bytes)]
+    {
+        #[expect(clippy::cast_precision_loss, reason = "exact below 2^53 bytes")]
+        metrics::gauge!("runcast_memory_limit_bytes", "limit" => limit).set(bytes as f64);
+    }
     let kept = governor.clone();
-    core.spawn_follower("MemoryGovernor", policy, &arbiters.pick(1), move |_| kept.clone().keep());
+    core.spawn_follower("MemoryGovernor", policy, &arbiters.pick(1), move |child| {
+        kept.clone().keep(child)
+    });
 
     let (closing, is_closing) = watch::channel(false);
     let streaming = Streaming {
@@ -340,6 +360,7 @@ pub async fn run(
     };
     let not_ready = Arc::new(AtomicBool::new(false));
     let control = Arc::new(InstanceRunControl::new(manager.clone(), service.clone(), is_draining));
+    let live = history.live().clone();
     let api = Api::new(ApiParts {
         store: store.clone(),
         log: log.clone(),
@@ -353,6 +374,9 @@ pub async fn run(
         max_downloads: settings.archive.max_downloads as usize,
         sessions: sessions.clone(),
         instances,
+        peers: Arc::new(HttpPeers::new()?),
+        brokers: brokers.clone(),
+        observers,
         sockets: sockets.clone(),
         governor,
         public_url: settings.server.public_url.clone(),
@@ -360,7 +384,10 @@ pub async fn run(
         draining: not_ready.clone(),
         log_moved_aside: moved_aside,
         page: WebPage::embedded(),
-        prometheus: Box::new(move || prometheus.render()),
+        prometheus: Box::new(move || {
+            metrics::gauge!("runcast_replica_lag_seconds").set(live.replica_lag().as_secs_f64());
+            prometheus.render()
+        }),
     });
     let address = listener.local_addr()?;
     let server = http_server(listener, &settings, web::Data::new(api), streaming, threads)?;
@@ -481,10 +508,12 @@ fn runner(data_dir: &DataDir) -> anyhow::Result<LocalRunner> {
 async fn watch_log(
     log: Arc<dyn RunLog>,
     health: watch::Sender<LogHealth>,
-    killed: impl Future<Output = ExitStatus>,
+    child: ChildContext,
 ) -> ExitStatus {
+    let killed = child.killed();
     tokio::pin!(killed);
     loop {
+        child.handled(1);
         let now = log.health();
         health.send_if_modified(|known| {
             let changed = *known != now;

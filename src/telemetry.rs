@@ -10,8 +10,10 @@ use crate::config::{LogFormat, TelemetrySettings};
 use crate::http::routes::telemetry::UiEventName;
 
 /// Bounds of the buckets of every time, in seconds.
-const SECONDS: [f64; 14] =
-    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+const SECONDS: [f64; 16] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+    15.0, 60.0,
+];
 /// How often what was recorded is put into the buckets.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -41,28 +43,35 @@ impl Prometheus {
 }
 
 /// Counters, which stand at 0 from the start so that their first increase is seen, with what they count.
-const COUNTERS: [(&str, &str); 16] = [
+const COUNTERS: [(&str, &str); 19] = [
     ("runcast_capture_chunks_total", "Chunks read from terminals"),
     ("runcast_capture_bytes_total", "Bytes read from terminals"),
     ("runcast_capture_paused_seconds_total", "Time that terminals waited for room"),
     ("runcast_stream_events_published_total", "Events encoded for viewers, once for all of a run"),
     ("runcast_stream_events_delivered_total", "Events given to viewers"),
     ("runcast_replica_append_failures_total", "Batches that the replica did not take"),
+    ("runcast_archive_stored_bytes_total", "Bytes that were written to the archive"),
+    ("runcast_log_reopens_total", "How often the log failed and was opened again"),
     ("runcast_archive_failures_total", "Writes that the archive did not take"),
     ("runcast_rows_failures_total", "Writes of rows that the database did not take"),
+    ("runcast_sessions_created_total", "Sessions that were opened"),
     ("runcast_session_create_failures_total", "Sessions that could not be opened"),
     ("runcast_ws_failures_total", "Connections to sessions that broke or never came to be"),
     ("runcast_memory_cleanups_total", "Clean-ups of memory"),
-    ("runcast_memory_limit_total", "Looks at which a limit of memory was passed, by limit"),
-    ("runcast_gaps_total", "Stretches of a run that were lost, by reason"),
+    ("runcast_memory_limit_total", "How often a limit of memory was passed, by limit"),
+    ("runcast_gaps_total", "Gaps that viewers were told of, by reason"),
     ("runcast_trace_events_total", "Trace events, by level"),
     ("runcast_actor_restarts_total", "Restarts of actors after a fault, by actor"),
     ("runcast_ui_events_total", "What pages tell of their use, by name"),
 ];
 
 /// Gauges, with what they show.
-const GAUGES: [(&str, &str); 6] = [
+const GAUGES: [(&str, &str); 10] = [
     ("runcast_replica_lag_bytes", "Bytes that the log has and the replica has not"),
+    ("runcast_build_info", "1, with the version of the service"),
+    ("runcast_memory_limit_bytes", "The limits of memory, by limit"),
+    ("runcast_archive_backlog_bytes", "Bytes that the log has and archive or rows have not"),
+    ("runcast_replica_lag_seconds", "How long the oldest entry waits for the replica"),
     ("runcast_log_bytes", "Bytes of the log on the disk, about"),
     ("runcast_log_runs", "Runs of which the log holds entries"),
     ("runcast_stream_subscribers_active", "Viewers that are connected"),
@@ -100,10 +109,17 @@ fn describe() {
     for (name, text) in HISTOGRAMS {
         metrics::describe_histogram!(name, metrics::Unit::Seconds, text);
     }
-    for (name, _) in &COUNTERS[..11] {
+    for (name, _) in &COUNTERS[..13] {
         metrics::counter!(*name).absolute(0);
     }
-    metrics::counter!("runcast_gaps_total", "reason" => "lost").absolute(0);
+    for reason in ["lost", "purged"] {
+        metrics::counter!("runcast_gaps_total", "reason" => reason).absolute(0);
+    }
+    for limit in ["soft", "hard"] {
+        metrics::counter!("runcast_memory_limit_total", "limit" => limit).absolute(0);
+    }
+    metrics::gauge!("runcast_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    metrics::gauge!("runcast_archive_backlog_bytes").set(0.0);
     for name in UiEventName::ALL {
         metrics::counter!("runcast_ui_events_total", "name" => name.as_str()).absolute(0);
     }

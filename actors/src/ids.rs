@@ -146,6 +146,15 @@ impl fmt::Display for RunKey {
     }
 }
 
+impl FromStr for RunKey {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let (tenant, run) = text.split_once('/').unwrap_or((text, ""));
+        Ok(Self { tenant: tenant.parse()?, run: run.parse()? })
+    }
+}
+
 /// The number by which a run is placed on a thread.
 pub fn hash_of(run: &RunKey) -> u64 {
     let mut hasher = DefaultHasher::new();

@@ -2,33 +2,49 @@
 //! answered from memory, also while the database is away.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use crate::entry::{Body, Entry};
-use crate::ids::{Epoch, RunKey};
+use crate::flow::capture_gate::CaptureGate;
+use crate::flow::recent_flow::{FlowRate, RecentFlow};
+use crate::ids::{Epoch, RunKey, Seq};
 use crate::ports::{Annotation, StoredRun};
 use crate::run_view::RecordingCounts;
 
 /// All owned runs.
 #[derive(Clone, Default)]
-pub struct LiveRuns(Arc<RwLock<HashMap<RunKey, Arc<Mutex<StoredRun>>>>>);
+pub struct LiveRuns(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    runs: RwLock<HashMap<RunKey, Arc<Owned>>>,
+    flow: RecentFlow,
+}
+
+struct Owned {
+    stored: Mutex<StoredRun>,
+    gate: CaptureGate,
+}
+
+impl Owned {
+    fn stored(&self) -> MutexGuard<'_, StoredRun> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl LiveRuns {
     /// The run is owned from now on, until the answer is dropped.
-    pub fn begin(&self, run: RunKey, stored: StoredRun) -> LiveRun {
-        let stored = Arc::new(Mutex::new(stored));
-        let mut runs = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        runs.insert(run.clone(), stored.clone());
-        LiveRun { runs: self.clone(), run, stored }
+    pub fn begin(&self, run: RunKey, stored: StoredRun, gate: CaptureGate) -> LiveRun {
+        let owned = Arc::new(Owned { stored: Mutex::new(stored), gate });
+        self.runs_mut().insert(run.clone(), owned.clone());
+        LiveRun { runs: self.clone(), run, owned }
     }
 
     /// Metadata or links were changed in the rows.
     pub fn annotate(&self, run: &RunKey, annotation: &Annotation) {
-        let Some(stored) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(run).cloned()
-        else {
-            return;
-        };
-        let mut stored = stored.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(owned) = self.find(run) else { return };
+        let mut stored = owned.stored();
         if let Some(metadata) = &annotation.metadata {
             stored.view.metadata.clone_from(metadata);
         }
@@ -39,33 +55,65 @@ impl LiveRuns {
 
     /// Recordings of the run have another state.
     pub fn recordings(&self, run: &RunKey, counts: RecordingCounts) {
-        let runs = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(stored) = runs.get(run) else { return };
-        stored.lock().unwrap_or_else(PoisonError::into_inner).view.recordings = counts;
+        if let Some(owned) = self.find(run) {
+            owned.stored().view.recordings = counts;
+        }
     }
 
     /// How many runs are owned here.
     pub fn count(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.runs().len()
     }
 
     /// True if the run is owned here.
     pub fn contains(&self, run: &RunKey) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(run)
+        self.runs().contains_key(run)
     }
 
     /// Under which epoch the run is owned here, if it is.
     pub fn epoch(&self, run: &RunKey) -> Option<Epoch> {
-        let stored = self.0.read().unwrap_or_else(PoisonError::into_inner).get(run)?.clone();
-        let stored = stored.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(stored.view.epoch)
+        self.find(run).map(|owned| owned.stored().view.epoch)
+    }
+
+    /// How many acknowledged entries of a run that is owned here lie behind this one, as far as it is of the
+    /// same epoch.
+    pub fn behind(&self, run: &RunKey, through: Seq) -> u64 {
+        let Some(owned) = self.find(run) else { return 0 };
+        let last = owned.stored().view.last_seq;
+        let known = if through.epoch() == last.epoch() { through.number() } else { 0 };
+        u64::from(last.number().saturating_sub(known))
     }
 
     /// The run as of its last acknowledged entry, if it is owned here.
     pub fn get(&self, run: &RunKey) -> Option<StoredRun> {
-        let stored = self.0.read().unwrap_or_else(PoisonError::into_inner).get(run)?.clone();
-        let stored = stored.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(stored.clone())
+        self.find(run).map(|owned| owned.stored().clone())
+    }
+
+    /// Bytes of all owned runs that only the log has.
+    pub fn backlog_bytes(&self) -> u64 {
+        self.runs().values().map(|owned| owned.gate.unrecorded()).sum()
+    }
+
+    /// How long the oldest entry of an owned run waits for the replica.
+    pub fn replica_lag(&self) -> Duration {
+        self.runs().values().map(|owned| owned.gate.replica_lag()).max().unwrap_or_default()
+    }
+
+    /// How much output of owned runs was acknowledged of late.
+    pub fn rate(&self) -> FlowRate {
+        self.0.flow.rate()
+    }
+
+    fn find(&self, run: &RunKey) -> Option<Arc<Owned>> {
+        self.runs().get(run).cloned()
+    }
+
+    fn runs(&self) -> RwLockReadGuard<'_, HashMap<RunKey, Arc<Owned>>> {
+        self.0.runs.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn runs_mut(&self) -> RwLockWriteGuard<'_, HashMap<RunKey, Arc<Owned>>> {
+        self.0.runs.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -73,18 +121,25 @@ impl LiveRuns {
 pub struct LiveRun {
     runs: LiveRuns,
     run: RunKey,
-    stored: Arc<Mutex<StoredRun>>,
+    owned: Arc<Owned>,
 }
 
 impl LiveRun {
     /// These entries were acknowledged.
     pub fn acknowledged(&self, entries: &[Arc<Entry>]) {
-        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stored = self.owned.stored();
+        let (mut chunks, mut bytes) = (0, 0);
         for entry in entries {
-            if let Body::Status(_) = entry.body {
-                apply(&mut stored, entry);
+            match &entry.body {
+                Body::Status(_) => apply(&mut stored, entry),
+                Body::Terminal(_) => {
+                    chunks += 1;
+                    bytes += entry.payload_len() as u64;
+                }
+                Body::Trace(_) => {}
             }
         }
+        self.runs.0.flow.add(chunks, bytes);
         if let Some(last) = entries.last() {
             stored.view.last_seq = last.seq;
         }
@@ -93,9 +148,9 @@ impl LiveRun {
 
 impl Drop for LiveRun {
     fn drop(&mut self) {
-        let mut runs = self.runs.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut runs = self.runs.runs_mut();
         // A later owner in this process has put its own there.
-        if runs.get(&self.run).is_some_and(|stored| Arc::ptr_eq(stored, &self.stored)) {
+        if runs.get(&self.run).is_some_and(|owned| Arc::ptr_eq(owned, &self.owned)) {
             runs.remove(&self.run);
         }
     }
@@ -119,8 +174,11 @@ pub fn apply(stored: &mut StoredRun, entry: &Entry) {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::watch;
+
     use super::*;
-    use crate::ids::Seq;
+    use crate::flow::capture_gate::GateLimits;
+    use crate::ports::LogHealth;
     use crate::testing::store_conformance::{run_key, submission};
 
     #[test]
@@ -135,8 +193,10 @@ mod tests {
                 purged: false,
             }
         };
-        let first = runs.begin(run.clone(), stored());
-        let second = runs.begin(run.clone(), stored());
+        let limits = GateLimits { unrecorded: 100, unreplicated: None };
+        let gate = || CaptureGate::new(limits, watch::channel(LogHealth::Up).1);
+        let first = runs.begin(run.clone(), stored(), gate());
+        let second = runs.begin(run.clone(), stored(), gate());
         drop(first);
         assert_eq!(runs.get(&run).map(|stored| stored.view.last_seq), Some(Seq::START));
         drop(second);

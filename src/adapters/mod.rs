@@ -5,6 +5,7 @@ pub mod log_fjall;
 pub mod memory_jemalloc;
 pub mod objects_directory;
 pub mod objects_s3;
+pub mod peers_http;
 pub mod process_group;
 pub mod process_guard;
 pub mod process_guard_main;

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 
 pub use caller::{Caller, SESSION_COOKIE};
-pub(crate) use caller::{require_own_origin, session_cookie, shows_token};
+pub(crate) use caller::{require_own_origin, session_cookie, shows_token, token_of};
 
 use crate::http::error::{ApiError, ErrorCode};
 use signed::Signer;

@@ -7,8 +7,10 @@ use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, web};
 use runcast_actors::history::History;
 use runcast_actors::ids::{InstanceId, RunKey};
+use runcast_actors::kernel::Observers;
 use runcast_actors::messages::run_control::RunControl;
 use runcast_actors::ports::{InstanceStore, Replica, RunLog, RunStore, StoredRun};
+use runcast_actors::roles::broker::Brokers;
 use runcast_actors::roles::memory_governor::MemoryGovernor;
 use runcast_actors::roles::session_manager::SessionManager;
 use runcast_actors::run_view::TerminalView;
@@ -18,6 +20,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::http::access::{Access, Caller};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::page::WebPage;
+use crate::http::peers::Peers;
+use crate::http::performance::RecentRequests;
 use crate::http::position_cache::PositionCache;
 use crate::http::request_id::around;
 use crate::http::routes::health::StoreStates;
@@ -49,6 +53,12 @@ pub struct ApiParts {
     pub sessions: Arc<SessionManager>,
     /// Who else is there.
     pub instances: Arc<dyn InstanceStore>,
+    /// The way to them.
+    pub peers: Arc<dyn Peers>,
+    /// Viewers of runs.
+    pub brokers: Arc<Brokers>,
+    /// What every actor shows of itself.
+    pub observers: Observers,
     /// Room for clients of sessions (`sessions.max_connections`).
     pub sockets: Arc<Semaphore>,
     /// The budget of the process.
@@ -72,6 +82,7 @@ pub struct Api {
     parts: ApiParts,
     pub(crate) positions: PositionCache,
     pub(crate) store_states: StoreStates,
+    pub(crate) performance: RecentRequests,
     downloads: Arc<Semaphore>,
 }
 
@@ -80,7 +91,8 @@ impl Api {
     pub fn new(parts: ApiParts) -> Self {
         let downloads = Arc::new(Semaphore::new(parts.max_downloads));
         let (positions, store_states) = (PositionCache::default(), StoreStates::default());
-        Self { parts, positions, store_states, downloads }
+        let performance = RecentRequests::default();
+        Self { parts, positions, store_states, performance, downloads }
     }
 
     /// Room for one more download, held until it is over.

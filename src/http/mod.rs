@@ -11,6 +11,8 @@ pub mod page;
 #[cfg(test)]
 mod page_tests;
 pub mod params;
+pub mod peers;
+mod performance;
 mod position_cache;
 pub mod request_id;
 pub mod routes;

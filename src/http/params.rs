@@ -8,7 +8,7 @@ use std::str::FromStr;
 use actix_web::HttpRequest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use percent_encoding::percent_decode;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use runcast_actors::ids::{InvalidName, NodeRef, RunId};
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::RunCursor;
@@ -76,6 +76,15 @@ impl Query {
     /// Refuses a query on a path that takes none.
     pub fn none(request: &HttpRequest) -> Result<(), ApiError> {
         Self::of(request, &[], &[]).map(|_| ())
+    }
+
+    /// The query again, without a key and without the token.
+    pub fn without(&self, key: &str) -> String {
+        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+        let kept = self.pairs.iter().filter(|(name, _)| name != key);
+        let parts: Vec<String> =
+            kept.map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+        parts.join("&")
     }
 
     /// The value of a key.

@@ -78,7 +78,7 @@ pub(crate) async fn around(
         let headers = response.headers_mut();
         cors.tell(headers);
         add_own_headers(headers, &id);
-        observe(&response, started.elapsed());
+        observe(&api, &response, started.elapsed());
         Ok(response)
     }
     .instrument(span)
@@ -106,14 +106,16 @@ fn add_own_headers(headers: &mut HeaderMap, id: &RequestId) {
     }
 }
 
-fn observe(response: &ServiceResponse<BoxBody>, elapsed: Duration) {
+fn observe(api: &Api, response: &ServiceResponse<BoxBody>, elapsed: Duration) {
     let status = response.status().as_u16();
     let request = response.request();
     let route = request.match_pattern().unwrap_or_else(|| "unknown".to_owned());
     tracing::info!(status, route, elapsed_ms = elapsed.as_secs_f64() * 1000.0, "request answered");
-    if is_long(&route, response.headers()) {
+    // One that is refused is as short as any other.
+    if status < 400 && is_long(&route, response.headers()) {
         return;
     }
+    api.performance.add(elapsed, response.status().is_server_error());
     metrics::histogram!(
         "runcast_http_request_seconds",
         "method" => method_label(request.method()),

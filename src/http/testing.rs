@@ -1,5 +1,7 @@
 //! What the tests of this layer share: a service over a store, a log and a control that do as they are told.
 
+mod control;
+mod peers;
 mod sessions;
 
 use std::collections::BTreeMap;
@@ -11,16 +13,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use runcast_actors::archive::Archive;
 use runcast_actors::entry::{
-    Body, Chunk, ChunkKind, Entry, Exit, Level, ProcessEnd, RunnerKind, StreamTotals, TerminalSize,
-    TraceEvent, TraceKind,
+    Body, Chunk, ChunkKind, Entry, Exit, Level, ProcessEnd, RunnerKind, StreamTotals, TraceEvent,
+    TraceKind,
 };
 use runcast_actors::event_json::event_data;
 use runcast_actors::history::History;
 use runcast_actors::ids::{
-    ChunkIndex, Epoch, InstanceId, NodeRef, RunKey, Seq, StreamKey, StreamName, TenantId,
+    ChunkIndex, Epoch, InstanceId, RunKey, Seq, StreamKey, StreamName, TenantId,
 };
-use runcast_actors::kernel::ArbiterPool;
-use runcast_actors::messages::run_control::{ControlError, RunControl};
+use runcast_actors::kernel::{ArbiterPool, KillSwitch, Observers};
 use runcast_actors::moment::Timestamp;
 use runcast_actors::ports::{
     Annotation, ArchiveBatch, CancelRequest, Claim, EncoderStates, Lease, LogError, LogHealth,
@@ -28,6 +29,7 @@ use runcast_actors::ports::{
     RunReader, RunStore, Seen, Segment, StoreError, StoredRun, Submission, Submitted, Tail,
     TraceQuery, Wake,
 };
+use runcast_actors::roles::broker::Brokers;
 use runcast_actors::run_spec::{RunSpec, TerminalSpec};
 use runcast_actors::run_view::{
     Failure, FailureKind, Link, NodeStatus, NodeView, Progress, RecordingCounts, RunStatus,
@@ -43,6 +45,8 @@ use crate::http::access::{Access, AccessMode, AccessSettings, Scope, TokenEntry}
 use crate::http::api::{Api, ApiParts};
 use crate::http::page::WebPage;
 
+use self::control::FakeControl;
+use self::peers::NoPeers;
 pub(crate) use self::sessions::full_session;
 
 pub(crate) const TERMINAL: TerminalView =
@@ -475,60 +479,6 @@ impl RunLog for FakeLog {
     }
 }
 
-/// Knows the run `known` of the default tenant and writes down what it is told.
-#[derive(Default)]
-pub(crate) struct FakeControl(pub(crate) Mutex<Vec<String>>);
-
-impl FakeControl {
-    fn note(&self, run: &RunKey, what: String) -> Result<(), ControlError> {
-        if *run != run_key("known") {
-            return Err(ControlError::UnknownRun);
-        }
-        self.0.lock().expect("not poisoned").push(what);
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl RunControl for FakeControl {
-    fn run_submitted(&self) {
-        self.0.lock().expect("not poisoned").push("submitted".into());
-    }
-
-    fn run_annotated(&self, run: &RunKey, annotation: Annotation) {
-        let (run, links) = (&run.run, annotation.links.is_some());
-        let what =
-            format!("annotated {run} metadata={} links={links}", annotation.metadata.is_some());
-        self.0.lock().expect("not poisoned").push(what);
-    }
-
-    async fn cancel(&self, run: &RunKey) -> Result<(), ControlError> {
-        self.note(run, "cancel".into())
-    }
-
-    async fn resize(
-        &self,
-        run: &RunKey,
-        node_ref: &NodeRef,
-        size: TerminalSize,
-    ) -> Result<(), ControlError> {
-        self.note(run, format!("resize {node_ref} {}x{}", size.cols, size.rows))
-    }
-
-    async fn add_marker(
-        &self,
-        run: &RunKey,
-        node_ref: &NodeRef,
-        label: String,
-    ) -> Result<(), ControlError> {
-        self.note(run, format!("marker {node_ref} {label}"))
-    }
-
-    async fn purge(&self, run: &RunKey) -> Result<(), ControlError> {
-        self.note(run, "purge".into())
-    }
-}
-
 /// A service, and the fakes behind it.
 pub(crate) struct Fixture {
     pub(crate) api: actix_web::web::Data<Api>,
@@ -574,6 +524,8 @@ pub(crate) fn fixture_with(page: WebPage, mode: AccessMode, log: LogHealth) -> F
     let history = History::new(log.clone(), None, store.clone(), archive);
     let threads = Arc::new(ArbiterPool::new(1, "seek").expect("a thread"));
     let sessions = sessions::echoing();
+    let (observers, root) = (Observers::new(), KillSwitch::new());
+    let brokers = Brokers::new(history.clone(), threads.clone(), observers.clone(), root, 1024, 2);
     let api = Api::new(ApiParts {
         store: store.clone(),
         log: log.clone(),
@@ -586,6 +538,9 @@ pub(crate) fn fixture_with(page: WebPage, mode: AccessMode, log: LogHealth) -> F
         governor: sessions::governor(&sessions),
         sessions,
         instances: Arc::new(MemoryStore::new()),
+        peers: Arc::new(NoPeers),
+        brokers,
+        observers,
         sockets: Arc::new(tokio::sync::Semaphore::new(2)),
         public_url: None,
         replica: None,

@@ -1,5 +1,7 @@
 //! What operators ask of an instance.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::support::api::{Api, RUN_LIMIT};
@@ -97,4 +99,116 @@ async fn at_the_hard_limit_new_sessions_are_refused_and_runs_go_on() {
     for line in ["memory was cleaned up", "a component has shrunk", "new sessions are refused"] {
         assert!(log.contains(line), "{line}");
     }
+}
+
+fn row<'a>(rows: &'a Value, member: &str, wanted: &str) -> &'a Value {
+    let rows = rows.as_array().expect("rows");
+    rows.iter().find(|row| row[member] == wanted).unwrap_or_else(|| panic!("{wanted}: {rows:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn actors_and_viewers_show_what_they_do_and_what_waits_for_them() {
+    let service = Service::builder().embedded().start().await;
+    let api = service.api();
+    // More than the window, the sockets and the connection of a viewer hold that does not read.
+    let flood = "head -c 30000000 /dev/zero | tr '\\0' x; echo; echo done; sleep 600";
+    let run = api.submit(&json!({ "nodes": [{ "ref": "a", "shell": flood }] })).await;
+    let mut reader = api.stream(&run).open().await;
+    let idle = api.stream(&run).open().await;
+    assert!(reader.next().await.is_some());
+
+    let stalled = wait_for("one viewer stands still", RUN_LIMIT, async || {
+        let streams = api.get("/admin/streams").await.expect(200).json();
+        let row = streams["streams"].as_array()?.last()?.clone();
+        (row["readsHistory"] == true).then_some(row)
+    })
+    .await;
+    assert_eq!((&stalled["runId"], &stalled["tenant"]), (&json!(run), &json!("default")));
+    assert!(stalled["lagSeq"].as_u64() > Some(0) && stalled["lagBytes"].as_u64() > Some(100_000));
+    assert!(stalled["bytesSent"].as_u64() > Some(100), "{stalled}");
+    let first = api.get("/admin/streams?limit=1").await.expect(200).json();
+    assert_eq!((&first["total"], &first["nextCursor"]), (&json!(2), &json!("1")), "{first}");
+    let second = api.get("/admin/streams?limit=1&cursor=1").await.expect(200).json();
+    assert_eq!((&second["streams"][0]["id"], &second["nextCursor"]), (&json!(2), &Value::Null));
+    drop((reader, idle));
+    wait_for("the viewers are gone", RUN_LIMIT, async || {
+        let streams = api.get("/admin/streams").await.expect(200).json();
+        (streams["total"] == 0 && streams["streams"] == json!([])).then_some(())
+    })
+    .await;
+
+    let report = wait_for("everything of the run has gone its way", RUN_LIMIT, async || {
+        let report = api.get("/admin/actors").await.expect(200).json();
+        let archivist = row(&report["kinds"], "kind", "Archivist");
+        (archivist["queueDepth"] == 0 && archivist["messages"].as_u64() > Some(100))
+            .then_some(report)
+    })
+    .await;
+    let kinds = &report["kinds"];
+    assert_eq!(row(kinds, "kind", "Node")["instances"], 1);
+    assert_eq!(row(kinds, "kind", "LogWriter")["restarts"], 0);
+    assert!(row(kinds, "kind", "RunManager")["messages"].as_u64() > Some(0));
+    let tree = row(&report["runs"], "runId", &run);
+    let state = |kind: &str| row(&tree["actors"], "kind", kind)["state"].clone();
+    let node = state("Node");
+    assert_eq!(
+        (&node["nodeRef"], &node["attempt"], &node["waits"]),
+        (&json!("a"), &json!(1), &Value::Null)
+    );
+    assert!(node["outputBytes"].as_u64() > Some(30_000_000), "{node}");
+    let acknowledged = state("LogWriter")["acknowledgedThrough"].clone();
+    assert_eq!(state("Archivist")["archivedThrough"], acknowledged);
+    assert_eq!(state("Recorder")["recordedThrough"], acknowledged);
+    assert_eq!((&state("Run")["status"], &state("Run")["running"]), (&json!("RUNNING"), &json!(1)));
+    assert_eq!(row(&report["service"], "kind", "LogHealth")["state"], "up");
+    let after = format!("/admin/actors?cursor=default/{run}");
+    assert_eq!(api.get(&after).await.expect(200).json()["runs"], json!([]));
+    api.get("/admin/actors?cursor=nothing").await.expect(400);
+
+    let stats = api.get("/admin/stats").await.expect(200).json();
+    assert!(stats["performance"]["requests"].as_u64() > Some(5), "{stats}");
+    assert_eq!(stats["performance"]["errorRate"], 0.0, "{stats}");
+    assert!(stats["performance"]["p95ResponseTime"].as_f64() > Some(0.0), "{stats}");
+    assert_eq!(stats["streams"]["archiveBacklogBytes"], 0, "{stats}");
+    api.cancel(&run).await;
+    api.wait_ended(&run).await;
+    wait_for("nothing of the run is left", RUN_LIMIT, async || {
+        let report = api.get("/admin/actors").await.expect(200).json();
+        (row(&report["kinds"], "kind", "Node")["instances"] == 0
+            && row(&report["kinds"], "kind", "Owner")["instances"] == 0)
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_500_live_nodes_operators_are_answered_at_once() {
+    const NODES: usize = 500;
+    const LIMIT: Duration = Duration::from_millis(50);
+    let config = format!("[runners.local]\nmax_parallel = {NODES}");
+    let service = Service::builder().config(&config).embedded().start().await;
+    let api = service.api();
+    let nodes: Vec<Value> = (0..NODES)
+        .map(|number| json!({ "ref": format!("n{number}"), "command": ["sleep", "600"] }))
+        .collect();
+    let run = api.submit(&json!({ "nodes": nodes })).await;
+    wait_for("all of them live", RUN_LIMIT, async || {
+        (api.run(&run).await["progress"]["running"] == NODES).then_some(())
+    })
+    .await;
+    let report = api.get("/admin/actors").await.expect(200).json();
+    assert_eq!(row(&report["kinds"], "kind", "Node")["instances"], NODES);
+    assert_eq!(report["runs"][0]["actors"].as_array().map(|all| all.len() > NODES), Some(true));
+    for path in ["actors", "memory?history=1h", "stats", "sessions", "streams", "instances"] {
+        let mut took = Vec::new();
+        for _ in 0..9 {
+            let began = Instant::now();
+            api.get(&format!("/admin/{path}")).await.expect(200);
+            took.push(began.elapsed());
+        }
+        took.sort_unstable();
+        assert!(took[took.len() / 2] < LIMIT, "{path}: {took:?}");
+    }
+    api.cancel(&run).await;
+    api.wait_ended(&run).await;
 }

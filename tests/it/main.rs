@@ -32,6 +32,7 @@ mod stock_tools;
 mod store_postgres;
 mod support;
 mod terminal_faults;
+mod terminal_instances;
 mod terminal_limits;
 mod terminals;
 mod tidy;

@@ -44,7 +44,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("figment", &["src/config/"]),
     ("clap", &["src/cli/", "src/config/server.rs"]),
     // Its `Url` checks addresses of the configuration.
-    ("reqwest", &["src/cli/", "src/config/"]),
+    ("reqwest", &["src/cli/", "src/config/", "src/adapters/peers_http.rs"]),
     ("indicatif", &["src/cli/"]),
     ("console", &["src/cli/"]),
     ("serde_saphyr", &["src/cli/"]),

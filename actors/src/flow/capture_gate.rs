@@ -2,6 +2,7 @@
 //! goes into the log, so a full run can still end.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::{Mutex as Queue, watch};
@@ -130,6 +131,17 @@ impl CaptureGate {
         self.unrecorded.bytes()
     }
 
+    /// Bytes of the run that the log has and the replica has not.
+    pub fn unreplicated(&self) -> u64 {
+        self.unreplicated.bytes()
+    }
+
+    /// How long the oldest of them waits; zero if nothing does.
+    pub fn replica_lag(&self) -> Duration {
+        let since = self.unreplicated.stretches().waits_since();
+        since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
     /// Why reading is not allowed now; none if it is.
     pub fn closed(&self) -> Option<Closed> {
         let is_behind = |max| self.unreplicated.bytes() >= max;
@@ -166,8 +178,6 @@ impl CaptureGate {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn limits(unrecorded: u64) -> GateLimits {
@@ -230,6 +240,25 @@ mod tests {
         gate.recorded(Seq(1));
         waiting.join_all().await;
         assert_eq!(*passed.lock().expect("not poisoned"), (0..20).collect::<Vec<_>>());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_that_follows_closely_does_not_lag() {
+        let limits = GateLimits { unrecorded: 1 << 30, unreplicated: Some(1 << 30) };
+        let gate = CaptureGate::new(limits, watch::channel(LogHealth::Up).1);
+        assert_eq!(gate.replica_lag(), Duration::ZERO);
+        // There is always something on the way, and all of it is one stretch.
+        for seq in 1..100 {
+            gate.appended(Seq(seq), 10);
+            gate.replicated(Seq(seq - 1));
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert_eq!(gate.replica_lag(), Duration::from_secs(1), "{seq}");
+        }
+        tokio::time::advance(Duration::from_secs(60)).await;
+        gate.appended(Seq(100), 10);
+        assert_eq!(gate.replica_lag(), Duration::from_secs(61));
+        gate.replicated(Seq(100));
+        assert_eq!(gate.replica_lag(), Duration::ZERO);
     }
 
     #[test]

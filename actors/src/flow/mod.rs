@@ -6,6 +6,7 @@ pub mod draft;
 pub mod frame;
 pub mod inbox;
 pub mod permits;
+pub mod recent_flow;
 pub mod sequencer;
 pub mod stretches;
 pub mod tail_cache;

@@ -3,18 +3,31 @@
 
 use std::collections::VecDeque;
 
+use tokio::time::Instant;
+
 use crate::ids::Seq;
 
 /// About so many stretches of a run are told apart.
 const STRETCHES: u64 = 1024;
+
+#[derive(Debug)]
+struct Stretch {
+    /// Its first entry that waits, or the last one before it.
+    first: Seq,
+    /// Its last entry.
+    last: Seq,
+    bytes: u64,
+    /// Since when it waits, or since when a part of it does not any more.
+    since: Instant,
+}
 
 /// The bytes of a run behind a position.
 #[derive(Debug)]
 pub struct Stretches {
     /// Bytes that one stretch gathers.
     grain: u64,
-    /// The last entry and the bytes of each, in order.
-    waiting: VecDeque<(Seq, u64)>,
+    /// In order.
+    waiting: VecDeque<Stretch>,
     /// Everything up to here does not wait any more.
     settled: Seq,
     bytes: u64,
@@ -37,11 +50,16 @@ impl Stretches {
             return false;
         }
         match self.waiting.back_mut() {
-            Some((last, held)) if *held + bytes <= self.grain => {
-                *last = through;
-                *held += bytes;
+            Some(stretch) if stretch.bytes + bytes <= self.grain => {
+                stretch.last = through;
+                stretch.bytes += bytes;
             }
-            _ => self.waiting.push_back((through, bytes)),
+            _ => self.waiting.push_back(Stretch {
+                first: through,
+                last: through,
+                bytes,
+                since: Instant::now(),
+            }),
         }
         self.bytes += bytes;
         true
@@ -50,10 +68,22 @@ impl Stretches {
     /// Everything up to this entry does not wait any more. Returns how many bytes did.
     pub fn settle(&mut self, through: Seq) -> u64 {
         self.settled = self.settled.max(through);
-        let count = self.waiting.partition_point(|(last, _)| *last <= through);
-        let bytes = self.waiting.drain(..count).map(|(_, bytes)| bytes).sum();
+        let count = self.waiting.partition_point(|stretch| stretch.last <= through);
+        let bytes = self.waiting.drain(..count).map(|stretch| stretch.bytes).sum();
+        // What is left of a stretch came later than its beginning.
+        if let Some(first) = self.waiting.front_mut()
+            && through >= first.first
+        {
+            first.first = through.next();
+            first.since = Instant::now();
+        }
         self.bytes -= bytes;
         bytes
+    }
+
+    /// Since when the oldest waits; none if nothing does.
+    pub fn waits_since(&self) -> Option<Instant> {
+        self.waiting.front().map(|stretch| stretch.since)
     }
 
     /// Bytes that wait.

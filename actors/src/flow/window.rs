@@ -122,6 +122,18 @@ impl Window {
         held.frames.shrink_to_fit();
     }
 
+    /// Bytes that are held behind this cursor; what the window does not hold any more is not in it.
+    pub fn bytes_after(&self, cursor: Seq) -> usize {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = held.frames.iter().rev().take_while(|frame| frame.seq > cursor);
+        behind.map(|frame| frame.text().len()).sum()
+    }
+
+    /// True if it has let events behind this cursor go.
+    pub fn has_left(&self, cursor: Seq) -> bool {
+        cursor < self.held.lock().unwrap_or_else(PoisonError::into_inner).after
+    }
+
     /// Bytes that are held.
     pub fn bytes(&self) -> usize {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).bytes
@@ -154,6 +166,11 @@ mod tests {
             for count in pushes {
                 window.push((0..count).map(|_| { last += 1; frame(last) }));
                 prop_assert!(window.bytes() <= max_bytes);
+            }
+            let behind = window.bytes_after(Seq(cursor));
+            prop_assert_eq!(behind == 0, cursor >= last || window.bytes() == 0);
+            if window.has_left(Seq(cursor)) {
+                prop_assert_eq!(behind, window.bytes());
             }
             match window.read(Seq(cursor), page) {
                 WindowRead::AtEnd => prop_assert!(cursor >= last),

@@ -5,11 +5,11 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::{Actor, ActorContext, Addr, Context};
-use serde::Serialize;
-use serde_json::Value;
 use tokio::sync::watch;
 
-use super::observation::Observer;
+#[cfg(test)]
+use super::Observers;
+use super::observation::{Observer, Shown};
 use super::{ExitStatus, KillSwitch};
 
 /// What an incarnation of a child is given.
@@ -31,6 +31,17 @@ impl ChildContext {
         self.kill_switch.dead()
     }
 
+    /// Of a task that a test runs without a supervisor.
+    #[cfg(test)]
+    pub(crate) fn of_test() -> Self {
+        Self {
+            exit: ExitCell::default(),
+            kill_switch: KillSwitch::new(),
+            incarnation: 1,
+            observer: Observers::new().observe("test", "test").observer(),
+        }
+    }
+
     /// Declares how the actor ends, and stops it.
     pub fn stop_with<A: Actor<Context = Context<A>>>(
         &self,
@@ -41,21 +52,15 @@ impl ChildContext {
         context.stop();
     }
 
-    /// Shows this state of the child until the incarnation ends. `state` is called on the thread of
-    /// whoever asks: it reads shared state and does not wait.
-    pub fn observe(&self, state: impl Fn() -> Value + Send + Sync + 'static) {
+    /// Shows this of the child until the incarnation ends. `state` is called on the thread of whoever
+    /// asks: it reads shared state and does not wait.
+    pub fn observe(&self, state: impl Fn() -> Shown + Send + Sync + 'static) {
         self.observer.show(Arc::new(state));
     }
 
-    /// Shows what is in the watch until the incarnation ends.
-    pub fn observe_watch<T>(&self, state: watch::Receiver<T>)
-    where
-        T: Serialize + Send + Sync + 'static,
-    {
-        self.observe(move || {
-            serde_json::to_value(&*state.borrow())
-                .unwrap_or_else(|error| Value::String(error.to_string()))
-        });
+    /// The child has handled so many more messages, requests or entries.
+    pub fn handled(&self, count: u64) {
+        self.observer.handled(count);
     }
 }
 

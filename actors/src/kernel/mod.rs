@@ -21,7 +21,7 @@ pub use arbiters::{ArbiterHandle, ArbiterPool};
 pub use child::{ActorHandle, ChildContext, ExitCell, TaskHandle};
 pub use exit_status::ExitStatus;
 pub use kill_switch::KillSwitch;
-pub use observation::{KindTotals, Observation, Observers};
+pub use observation::{KindTotals, Observation, Observed, Observers, Shown};
 pub use restart_policy::{Backoff, Decision, RestartPolicy};
 pub use supervisor::{ChildSpec, Supervisor};
 

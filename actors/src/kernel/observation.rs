@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -12,9 +13,31 @@ use serde_json::Value;
 
 use super::ExitStatus;
 
-/// Gives the observable state of a child as JSON. Called by whoever asks, on their thread: it reads
-/// shared state and does not wait.
-type StateFn = Arc<dyn Fn() -> Value + Send + Sync>;
+/// Gives what a child shows. Called by whoever asks, on their thread: it reads shared state and does not wait.
+type StateFn = Arc<dyn Fn() -> Shown + Send + Sync>;
+
+/// What a child shows of itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Shown {
+    queue_depth: Option<u64>,
+    state: Value,
+}
+
+impl Shown {
+    /// A small state of its own.
+    pub fn new(state: impl Serialize) -> Self {
+        let state =
+            serde_json::to_value(state).unwrap_or_else(|error| Value::String(error.to_string()));
+        Self { queue_depth: None, state }
+    }
+
+    /// So much waits for it: messages, requests or entries.
+    #[must_use]
+    pub fn with_queue(mut self, depth: u64) -> Self {
+        self.queue_depth = Some(depth);
+        self
+    }
+}
 
 /// The registry. Clones are the same registry.
 #[derive(Clone, Default)]
@@ -35,6 +58,7 @@ struct Record {
     incarnation: u32,
     is_running: bool,
     last_exit: Option<ExitStatus>,
+    handled: Arc<AtomicU64>,
     state: Option<StateFn>,
 }
 
@@ -54,6 +78,10 @@ pub struct Observation {
     pub is_running: bool,
     /// How the previous incarnation ended.
     pub last_exit: Option<ExitStatus>,
+    /// What waits for it; none if that cannot be told, as of the mailbox of an actor.
+    pub queue_depth: Option<u64>,
+    /// What it has handled.
+    pub messages: u64,
     /// What the running incarnation shows of itself.
     pub state: Option<Value>,
 }
@@ -68,6 +96,8 @@ pub struct KindTotals {
     pub spawned: u64,
     /// Their restarts since the start of the process.
     pub restarts: u64,
+    /// What they have handled since the start of the process.
+    pub messages: u64,
     /// How the last incarnation that ended did.
     pub last_exit: Option<ExitStatus>,
 }
@@ -92,18 +122,35 @@ impl Observers {
                 restarts: record.incarnation.saturating_sub(1),
                 is_running: record.is_running,
                 last_exit: record.last_exit.clone(),
+                queue_depth: None,
+                messages: record.handled.load(Ordering::Relaxed),
                 state: None,
             });
         }
         for (observation, state) in observations.iter_mut().zip(states) {
-            observation.state = state.map(|state| state());
+            let Some(shown) = state.map(|state| state()) else { continue };
+            observation.queue_depth = shown.queue_depth;
+            observation.state = Some(shown.state);
         }
         observations
     }
 
     /// The totals of each kind.
     pub fn kinds(&self) -> BTreeMap<&'static str, KindTotals> {
-        self.lock().kinds.clone()
+        let registry = self.lock();
+        let mut kinds = registry.kinds.clone();
+        for ((kind, ..), record) in &registry.children {
+            let totals = kinds.entry(kind).or_default();
+            totals.messages += record.handled.load(Ordering::Relaxed);
+        }
+        kinds
+    }
+
+    /// Adds a task that its parent begins and ends itself. It is shown until the answer is dropped.
+    pub fn observe(&self, kind: &'static str, group: impl Into<Arc<str>>) -> Observed {
+        let observed = self.register(kind, group.into());
+        observed.0.started(1);
+        observed
     }
 
     /// Adds a child, which stays until the guard is dropped.
@@ -111,12 +158,14 @@ impl Observers {
         let mut registry = self.lock();
         registry.last_serial += 1;
         let key = (kind, group, registry.last_serial);
-        registry.children.insert(key.clone(), Record::default());
+        let handled = Arc::default();
+        let record = Record { handled: Arc::clone(&handled), ..Record::default() };
+        registry.children.insert(key.clone(), record);
         let totals = registry.kinds.entry(kind).or_default();
         totals.instances += 1;
         totals.spawned += 1;
         drop(registry);
-        Observed(Observer { observers: self.clone(), key })
+        Observed(Observer { observers: self.clone(), key, handled })
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {
@@ -132,16 +181,27 @@ impl fmt::Debug for Observers {
 
 /// The entry of a child; removes it when dropped.
 #[derive(Debug)]
-pub(super) struct Observed(Observer);
+pub struct Observed(Observer);
 
 /// Writes into the entry of a child, as long as there is one.
 #[derive(Debug, Clone)]
 pub(super) struct Observer {
     observers: Observers,
     key: Key,
+    handled: Arc<AtomicU64>,
 }
 
 impl Observed {
+    /// Shows this from now on; `state` reads shared state and does not wait.
+    pub fn show(&self, state: impl Fn() -> Shown + Send + Sync + 'static) {
+        self.0.show(Arc::new(state));
+    }
+
+    /// It has handled so much more.
+    pub fn handled(&self, count: u64) {
+        self.0.handled(count);
+    }
+
     pub(super) fn observer(&self) -> Observer {
         self.0.clone()
     }
@@ -153,6 +213,7 @@ impl Drop for Observed {
         let removed = registry.children.remove(&self.0.key);
         if let Some(totals) = registry.kinds.get_mut(self.0.key.0) {
             totals.instances = totals.instances.saturating_sub(1);
+            totals.messages += self.0.handled.load(Ordering::Relaxed);
         }
         drop(registry);
         // What the state holds on to may have a drop of its own: not under the lock.
@@ -188,6 +249,11 @@ impl Observer {
         drop(state);
     }
 
+    /// It has handled so much more.
+    pub(super) fn handled(&self, count: u64) {
+        self.handled.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// What the running incarnation shows from now on.
     pub(super) fn show(&self, state: StateFn) {
         let mut registry = self.observers.lock();
@@ -210,10 +276,13 @@ mod tests {
         let observed = observers.register("archivist", "acme/run-1".into());
         let observer = observed.observer();
         observer.started(1);
-        observer.show(Arc::new(|| json!({ "segments": 3 })));
+        observer.show(Arc::new(|| Shown::new(json!({ "segments": 3 }))));
+        observer.handled(2);
         observer.exited(&ExitStatus::failed("disk full"));
         observer.started(2);
-        observer.show(Arc::new(|| json!({ "segments": 4 })));
+        observer.show(Arc::new(|| Shown::new(json!({ "segments": 4 })).with_queue(7)));
+        observer.handled(3);
+        assert_eq!(observers.kinds()["archivist"].messages, 5);
 
         assert_eq!(
             serde_json::to_value(observers.snapshot()).ok(),
@@ -224,17 +293,20 @@ mod tests {
                 "restarts": 1,
                 "isRunning": true,
                 "lastExit": "failed: disk full",
+                "queueDepth": 7,
+                "messages": 5,
                 "state": { "segments": 4 },
             }]))
         );
 
         drop(observed);
-        observer.show(Arc::new(|| json!("too late")));
+        observer.show(Arc::new(|| Shown::new("too late")));
         assert_eq!(observers.snapshot(), []);
         let totals = KindTotals {
             instances: 0,
             spawned: 1,
             restarts: 1,
+            messages: 5,
             last_exit: Some(ExitStatus::failed("disk full")),
         };
         assert_eq!(observers.kinds(), BTreeMap::from([("archivist", totals)]));
@@ -246,7 +318,7 @@ mod tests {
         let observed = observers.register("screen", "acme/run-1".into());
         let cells = Arc::new(());
         let shown = Arc::clone(&cells);
-        observed.observer().show(Arc::new(move || json!(Arc::strong_count(&shown))));
+        observed.observer().show(Arc::new(move || Shown::new(Arc::strong_count(&shown))));
         assert_eq!(Arc::strong_count(&cells), 2);
         observed.observer().exited(&ExitStatus::Finished);
         assert_eq!(Arc::strong_count(&cells), 1);

@@ -99,6 +99,8 @@ impl Supervisor {
         F: Fn(ChildContext) -> Fut + Send + 'static,
         Fut: Future<Output = ExitStatus> + 'static,
     {
+        // From 0 on, so that the first restart is seen as one.
+        metrics::counter!("runcast_actor_restarts_total", "actor" => name).increment(0);
         let (ending, ended) = Ending::of_child(&self.running);
         let kill_switch = self.kill_switch.child();
         let supervision = Supervision {

@@ -102,7 +102,8 @@ pub enum LogError {
 }
 
 /// How a log is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum LogHealth {
     /// It takes everything.
     Up,

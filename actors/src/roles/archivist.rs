@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use serde::Serialize;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -25,7 +26,7 @@ use crate::cast::{CastHeader, EncodedSegment, EncoderState, StreamEncoder};
 use crate::entry::{Body, Chunk, ChunkKind, Entry, TerminalSize};
 use crate::fail_point::fail_point;
 use crate::ids::{Epoch, RunKey, Seq, StreamKey};
-use crate::kernel::{ExitStatus, KillSwitch};
+use crate::kernel::{ChildContext, ExitStatus, KillSwitch, Shown};
 use crate::live_runs::LiveRuns;
 use crate::moment::Timestamp;
 use crate::ports::{ArchiveBatch, LogError, ObjectKey, Recording, RecordingState, RunLog, Segment};
@@ -85,6 +86,14 @@ pub struct Archivist {
     pub has_begun: AtomicBool,
 }
 
+/// What an archivist shows of itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ArchivistState {
+    archived_through: Seq,
+    is_final: bool,
+}
+
 /// What one incarnation has in hand.
 struct Work {
     streams: BTreeMap<StreamKey, StreamWork>,
@@ -110,14 +119,22 @@ struct StreamWork {
 
 impl Archivist {
     /// One incarnation.
-    pub async fn follow(self: Arc<Self>) -> ExitStatus {
-        match self.archive_to_the_end().await {
+    pub async fn follow(self: Arc<Self>, child: ChildContext) -> ExitStatus {
+        let archivist = self.clone();
+        child.observe(move || archivist.shown());
+        match self.archive_to_the_end(&child).await {
             Ok(()) => ExitStatus::Finished,
             Err(status) => status,
         }
     }
 
-    async fn archive_to_the_end(self: &Arc<Self>) -> Result<(), ExitStatus> {
+    fn shown(&self) -> Shown {
+        let ArchivedThrough { seq: archived_through, is_final } = *self.archived.borrow();
+        Shown::new(ArchivistState { archived_through, is_final })
+            .with_queue(self.live.behind(&self.run, archived_through))
+    }
+
+    async fn archive_to_the_end(self: &Arc<Self>, child: &ChildContext) -> Result<(), ExitStatus> {
         let mut wake = self.log.follow(&self.run);
         let mut work = self.resume().await?;
         loop {
@@ -136,6 +153,7 @@ impl Archivist {
             for entry in &page.entries {
                 self.take(&mut work, entry);
             }
+            child.handled(page.entries.len() as u64);
             let interval = self.interval(&work);
             let is_due = work.oldest.is_some_and(|oldest| oldest.elapsed() >= interval);
             let is_end = work.has_ended && is_at_tail;

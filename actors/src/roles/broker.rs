@@ -5,11 +5,14 @@
 //! Stops: when nobody has watched the run for half a minute.
 //! Restart: yes; it goes on where the window ends.
 
+mod viewers;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::entry::Body;
@@ -18,9 +21,14 @@ use crate::flow::window::{Window, WindowRead};
 use crate::history::{History, HistoryError, Item};
 use crate::ids::{RunKey, Seq, hash_of};
 use crate::kernel::{
-    ArbiterPool, Backoff, ExitStatus, KillSwitch, Observers, RestartPolicy, Supervisor,
+    ArbiterPool, Backoff, ChildContext, ExitStatus, KillSwitch, Observers, RestartPolicy, Shown,
+    Supervisor,
 };
 use crate::moment::Timestamp;
+
+use self::viewers::{ShownViewer, ShownViewers};
+
+pub use self::viewers::ViewerFigures;
 
 /// Bytes that are read and encoded at once.
 const READ_BYTES: usize = 256 * 1024;
@@ -38,6 +46,7 @@ pub struct Brokers {
     window_bytes: usize,
     max_viewers: usize,
     viewers: Arc<AtomicUsize>,
+    shown: Arc<ShownViewers>,
     watched: Mutex<HashMap<RunKey, Watched>>,
 }
 
@@ -70,6 +79,7 @@ impl Brokers {
             window_bytes,
             max_viewers,
             viewers: Arc::default(),
+            shown: Arc::default(),
             watched: Mutex::default(),
         })
     }
@@ -89,6 +99,7 @@ impl Brokers {
         let grown = window.subscribe();
         metrics::gauge!("runcast_stream_subscribers_active").increment(1.0);
         Ok(Viewer {
+            shown: self.shown.add(run.clone(), window.clone(), cursor),
             run: run.clone(),
             history: self.history.clone(),
             window,
@@ -101,6 +112,11 @@ impl Brokers {
     /// How many viewers there are.
     pub fn viewers(&self) -> usize {
         self.viewers.load(Ordering::Relaxed)
+    }
+
+    /// The viewers after this one, oldest first, at most `limit`; and whether there are more.
+    pub fn list(&self, after: u64, limit: usize) -> (Vec<ViewerFigures>, bool) {
+        self.shown.list(after, limit)
     }
 
     /// Bytes held by all windows.
@@ -130,8 +146,8 @@ impl Brokers {
             RestartPolicy::OnFault(Backoff { max_restarts: u32::MAX, ..Backoff::default() });
         // Not on the thread that captures the run, where there is another one.
         let hash = hash_of(run).wrapping_add(1);
-        group.spawn_follower("Broker", policy, &self.arbiters.pick(hash), move |_| {
-            broker.clone().follow()
+        group.spawn_follower("Broker", policy, &self.arbiters.pick(hash), move |child| {
+            broker.clone().follow(child)
         });
         Watched { window, viewers, group }
     }
@@ -168,7 +184,17 @@ struct Broker {
 }
 
 impl Broker {
-    async fn follow(self: Arc<Self>) -> ExitStatus {
+    fn shown(&self) -> Shown {
+        let published_through = self.window.end();
+        let viewers = self.viewers.load(Ordering::Relaxed);
+        let window_bytes = self.window.bytes();
+        Shown::new(BrokerState { published_through, window_bytes, viewers })
+            .with_queue(self.history.live().behind(&self.run, published_through))
+    }
+
+    async fn follow(self: Arc<Self>, child: ChildContext) -> ExitStatus {
+        let broker = self.clone();
+        child.observe(move || broker.shown());
         let mut wake = self.history.follow(&self.run);
         loop {
             match self.history.read(&self.run, self.window.end(), READ_BYTES).await {
@@ -184,9 +210,9 @@ impl Broker {
                 Ok(stretch) => {
                     let count = stretch.items.len() as u64;
                     observe_latency(stretch.items.last());
-                    self.window
-                        .push(stretch.items.iter().map(|item| Frame::of_item(&self.run.run, item)));
+                    self.window.push(stretch.items.iter().map(|item| frame_of(&self.run, item)));
                     metrics::counter!("runcast_stream_events_published_total").increment(count);
+                    child.handled(count);
                 }
                 Err(error) => {
                     tracing::warn!(run = %self.run, %error, "the run cannot be followed");
@@ -197,6 +223,23 @@ impl Broker {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// What a broker shows of itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BrokerState {
+    published_through: Seq,
+    window_bytes: usize,
+    viewers: usize,
+}
+
+fn frame_of(run: &RunKey, item: &Item) -> Frame {
+    if let Item::Gap(gap) = item {
+        metrics::counter!("runcast_gaps_total", "reason" => gap.reason).increment(1);
+        tracing::error!(%run, from = %gap.from, to = %gap.to, reason = gap.reason, "viewers are told of a gap");
+    }
+    Frame::of_item(&run.run, item)
 }
 
 fn observe_latency(item: Option<&Item>) {
@@ -227,6 +270,7 @@ impl Drop for Counted {
 
 /// One viewer: a cursor that pulls.
 pub struct Viewer {
+    shown: ShownViewer,
     run: RunKey,
     history: History,
     window: Arc<Window>,
@@ -260,12 +304,12 @@ impl Viewer {
             WindowRead::Frames(frames) => frames,
             WindowRead::Behind => {
                 let stretch = self.history.read(&self.run, self.cursor, max_bytes).await?;
-                let encode = |item| Arc::new(Frame::of_item(&self.run.run, item));
-                stretch.items.iter().map(encode).collect()
+                stretch.items.iter().map(|item| Arc::new(frame_of(&self.run, item))).collect()
             }
         };
         let Some(last) = frames.last() else { return Ok(None) };
         self.cursor = last.seq;
+        self.shown.has_sent(last.seq, frames.iter().map(|frame| frame.text().len()).sum());
         metrics::counter!("runcast_stream_events_delivered_total").increment(frames.len() as u64);
         Ok(Some(frames))
     }

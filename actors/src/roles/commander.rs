@@ -11,7 +11,7 @@ use actix::Addr;
 use tokio::sync::watch;
 
 use crate::ids::RunKey;
-use crate::kernel::ExitStatus;
+use crate::kernel::{ChildContext, ExitStatus};
 use crate::live_runs::LiveRuns;
 use crate::messages::run_commands::{AddMarker, EndRun, ResizeTerminal, RunAnnotated};
 use crate::ports::{OwnerCommand, Replica};
@@ -33,11 +33,12 @@ pub struct Commander {
 
 impl Commander {
     /// One incarnation.
-    pub async fn obey(self: Arc<Self>) -> ExitStatus {
+    pub async fn obey(self: Arc<Self>, child: ChildContext) -> ExitStatus {
         let mut feed = self.replica.commands(&self.run);
         let mut actor = self.actor.clone();
         loop {
             let command = feed.next().await;
+            child.handled(1);
             if let OwnerCommand::Annotated(annotation) = &command {
                 self.live.annotate(&self.run, annotation);
             }

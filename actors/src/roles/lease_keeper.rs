@@ -6,13 +6,15 @@
 //! Restart: yes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::{Addr, Message};
+use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
 use crate::ids::{Epoch, InstanceId, RunKey};
-use crate::kernel::ExitStatus;
+use crate::kernel::{ChildContext, ExitStatus, Shown};
 use crate::ports::{RunStore, StoreError};
 use crate::roles::run_manager::RunManager;
 
@@ -38,9 +40,21 @@ pub struct LeaseKeeper {
     pub lease: Duration,
 }
 
+/// What the keeper shows of itself.
+#[derive(Serialize)]
+struct LeaseKeeperState {
+    /// Those that were renewed last.
+    leases: usize,
+}
+
 impl LeaseKeeper {
     /// One incarnation.
-    pub async fn keep(self: Arc<Self>) -> ExitStatus {
+    pub async fn keep(self: Arc<Self>, child: ChildContext) -> ExitStatus {
+        let leases = Arc::new(AtomicUsize::new(0));
+        let shown = leases.clone();
+        child.observe(move || {
+            Shown::new(LeaseKeeperState { leases: shown.load(Ordering::Relaxed) })
+        });
         let mut ticks = tokio::time::interval(self.lease / 3);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -48,6 +62,8 @@ impl LeaseKeeper {
             let Ok(held) = self.manager.send(GetHeldRuns).await else {
                 return ExitStatus::DownstreamClosed;
             };
+            leases.store(held.len(), Ordering::Relaxed);
+            child.handled(1);
             if held.is_empty() {
                 continue;
             }

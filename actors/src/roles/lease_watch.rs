@@ -7,14 +7,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::{Addr, Message};
+use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::ids::{Epoch, InstanceId, RunKey};
-use crate::kernel::ExitStatus;
+use crate::kernel::{ChildContext, ExitStatus, Shown};
 use crate::ports::{Lease, RunStore, StoreError};
 use crate::roles::lease_keeper::GetHeldRuns;
 use crate::roles::run_manager::RunManager;
@@ -43,9 +45,21 @@ pub struct LeaseWatch {
     pub can_write: watch::Receiver<bool>,
 }
 
+/// What the watch shows of itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LeaseWatchState {
+    leases_of_others: usize,
+}
+
 impl LeaseWatch {
     /// One incarnation.
-    pub async fn watch(self: Arc<Self>) -> ExitStatus {
+    pub async fn watch(self: Arc<Self>, child: ChildContext) -> ExitStatus {
+        let others = Arc::new(AtomicUsize::new(0));
+        let shown = others.clone();
+        child.observe(move || {
+            Shown::new(LeaseWatchState { leases_of_others: shown.load(Ordering::Relaxed) })
+        });
         let mut watched = Watched::default();
         loop {
             tokio::time::sleep(self.lease / 3).await;
@@ -57,6 +71,8 @@ impl LeaseWatch {
                 watched = Watched::default();
                 tracing::warn!(%error, "the leases of others are not known");
             }
+            others.store(watched.0.len(), Ordering::Relaxed);
+            child.handled(1);
         }
     }
 

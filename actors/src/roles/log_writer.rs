@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::entry::{Body, Entry};
@@ -18,7 +19,7 @@ use crate::flow::inbox::Inbox;
 use crate::flow::permits::BytePermit;
 use crate::flow::sequencer::Sequencer;
 use crate::ids::{Epoch, RunKey, Seq};
-use crate::kernel::{ExitStatus, KillSwitch};
+use crate::kernel::{ChildContext, ExitStatus, KillSwitch, Shown};
 use crate::live_runs::LiveRun;
 use crate::ports::{LogError, RunLog};
 use crate::roles::retry::Retry;
@@ -48,6 +49,16 @@ pub struct Journal {
 struct Acknowledged {
     seq: Seq,
     count: u64,
+}
+
+/// What a writer shows of itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LogWriterState {
+    epoch: Epoch,
+    acknowledged_through: Seq,
+    /// Entries that the log is taking.
+    unacknowledged: u64,
 }
 
 struct State {
@@ -89,15 +100,18 @@ impl Journal {
     }
 
     /// One incarnation of the writer.
-    pub async fn write(self: Arc<Self>) -> ExitStatus {
+    pub async fn write(self: Arc<Self>, child: ChildContext) -> ExitStatus {
+        let journal = self.clone();
+        child.observe(move || journal.shown());
         loop {
             if self.lock().unacknowledged.is_empty() {
                 let drafts = self.inbox.take(BATCH_BYTES).await;
                 // Nothing waits between the two, so a stop loses nothing that was taken.
                 self.number(drafts);
             }
-            if let Err(status) = self.append().await {
-                return status;
+            match self.append().await {
+                Ok(count) => child.handled(count),
+                Err(status) => return status,
             }
         }
     }
@@ -114,10 +128,18 @@ impl Journal {
         }
     }
 
-    async fn append(&self) -> Result<(), ExitStatus> {
+    fn shown(&self) -> Shown {
+        let unacknowledged = self.lock().unacknowledged.len() as u64;
+        let acknowledged_through = self.acknowledged.borrow().seq;
+        Shown::new(LogWriterState { epoch: self.epoch, acknowledged_through, unacknowledged })
+            .with_queue(self.inbox.len() as u64 + unacknowledged)
+    }
+
+    /// Returns how many entries were appended.
+    async fn append(&self) -> Result<u64, ExitStatus> {
         let batch: Vec<Arc<Entry>> =
             self.lock().unacknowledged.iter().map(|(entry, _)| entry.clone()).collect();
-        let Some(last) = batch.last().map(|entry| entry.seq) else { return Ok(()) };
+        let Some(last) = batch.last().map(|entry| entry.seq) else { return Ok(0) };
         let (count, bytes) =
             (batch.len(), batch.iter().map(|entry| entry.memory_cost() as u64).sum());
         let mut retry = Retry::new(RETRY_FIRST, RETRY_MAX);
@@ -140,7 +162,7 @@ impl Journal {
             acknowledged.seq = last;
             acknowledged.count += count as u64;
         });
-        Ok(())
+        Ok(count as u64)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
-use crate::kernel::ExitStatus;
+use crate::kernel::{ChildContext, ExitStatus, Shown};
 use crate::moment::Timestamp;
 use crate::ports::{MemoryMeter, ProcessMemory};
 use crate::roles::session_manager::SessionManager;
@@ -88,6 +88,15 @@ pub struct MemoryGovernor {
     state: Mutex<State>,
 }
 
+/// What the governor shows of itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GovernorState {
+    is_above_soft: bool,
+    is_full: bool,
+    samples: usize,
+}
+
 #[derive(Default)]
 struct State {
     samples: VecDeque<MemorySample>,
@@ -108,13 +117,20 @@ impl MemoryGovernor {
     }
 
     /// One incarnation.
-    pub async fn keep(self: Arc<Self>) -> ExitStatus {
+    pub async fn keep(self: Arc<Self>, child: ChildContext) -> ExitStatus {
+        let governor = self.clone();
+        child.observe(move || {
+            let state = governor.lock();
+            let (is_above_soft, is_full) = (state.is_above_soft, state.is_full);
+            Shown::new(GovernorState { is_above_soft, is_full, samples: state.samples.len() })
+        });
         let mut ticks = tokio::time::interval(self.limits.check_every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             self.check();
             self.remember();
+            child.handled(1);
         }
     }
 
@@ -158,6 +174,8 @@ impl MemoryGovernor {
         if is_above_soft != was_above_soft {
             let soft_bytes = self.limits.soft_bytes;
             tracing::warn!(rss, soft_bytes, is_above_soft, "the soft limit of memory was passed");
+        }
+        if is_above_soft && !was_above_soft {
             metrics::counter!("runcast_memory_limit_total", "limit" => "soft").increment(1);
         }
         if is_above_soft {

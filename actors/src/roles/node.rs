@@ -5,6 +5,8 @@
 //! Stops: when the process has ended and its output is read, or was ended and is left.
 //! Restart: never; if it goes, dropping the process kills its group.
 
+mod shown;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use crate::flow::draft::{Draft, DraftChunk, DraftChunkKind};
 use crate::flow::inbox::Inbox;
 use crate::flow::permits::{BytePermit, CaptureBudget, NodeBudget};
 use crate::ids::{RunKey, StreamKey, StreamName};
-use crate::kernel::KillSwitch;
+use crate::kernel::{KillSwitch, Observers};
 use crate::messages::node_events::{NodeEnded, NodeRetrying, NodeStarted};
 use crate::moment::{Moment, Timestamp};
 use crate::ports::{NodeCommand, NodeProcess, Runner, Started};
@@ -34,6 +36,8 @@ use crate::run_spec::NodeSpec;
 use crate::run_view::{TerminalMode, TerminalView};
 use crate::screen::TailSummary;
 use crate::screen::tail_lines::SUMMARY_LINES;
+
+pub use self::shown::ShownNode;
 
 /// What every node of a run shares.
 #[derive(Clone)]
@@ -56,6 +60,8 @@ pub struct NodeContext {
     pub inputs: Arc<Map<String, Value>>,
     /// The group of the run.
     pub group: KillSwitch,
+    /// Where nodes are shown.
+    pub observers: Observers,
     /// True once the beginning of the run stands in the log: what has not begun may be begun again after
     /// a crash, so no process starts before.
     pub has_begun: watch::Receiver<bool>,
@@ -151,6 +157,8 @@ pub struct Node {
     pub commands: mpsc::Receiver<NodeControl>,
     /// Whom it belongs to.
     pub parent: actix::Addr<Run>,
+    /// What it shows of itself.
+    pub shown: ShownNode,
 }
 
 struct Attempt {
@@ -228,6 +236,7 @@ impl Node {
             }
         };
         life.started = Some(life.started.unwrap_or(at));
+        self.shown.has_started(number, started.identity);
         life.runner_kind = started.kind;
         let told = NodeStarted {
             node_ref: self.spec.node_ref.clone(),
@@ -257,7 +266,11 @@ impl Node {
             .map(|(stream, output)| {
                 let context = self.capture_context(stream, life, &budget, &pauses);
                 let summary = summary.clone();
-                let seen = move |bytes: &[u8]| summary.borrow_mut().feed(bytes);
+                let shown = self.shown.clone();
+                let seen = move |bytes: &[u8]| {
+                    summary.borrow_mut().feed(bytes);
+                    shown.has_read(bytes.len());
+                };
                 capture(output, context, phase_seen.clone(), seen)
             })
             .collect();

@@ -7,13 +7,15 @@
 //! Restart: never; a fault ends the group, which kills the processes, and the manager takes the run over anew.
 
 mod beginning;
+mod followers;
 mod replication;
+mod run_actor;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix::Addr;
+use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
 use crate::fail_point::fail_point;
@@ -21,10 +23,10 @@ use crate::flow::capture_gate::{CaptureGate, GateLimits};
 use crate::flow::inbox::Inbox;
 use crate::flow::permits::CaptureBudget;
 use crate::history::History;
-use crate::ids::{InstanceId, RunKey, Seq, hash_of};
+use crate::ids::{Epoch, InstanceId, RunKey, Seq, hash_of};
 use crate::kernel::{
-    ArbiterHandle, ArbiterPool, Backoff, ChildSpec, ExitStatus, KillSwitch, Observers,
-    RestartPolicy, Supervisor,
+    ArbiterHandle, ArbiterPool, Backoff, ChildContext, ChildSpec, ExitStatus, KillSwitch,
+    Observers, RestartPolicy, Shown, Supervisor,
 };
 use crate::ports::{Claim, LogHealth, RunLog, RunStore, Runner, StoreError};
 use crate::roles::archivist::{ArchiveSettings, ArchivedThrough, Archivist};
@@ -37,7 +39,9 @@ use crate::roles::trimmer::Trimmer;
 use crate::run_view::FailureKind;
 use crate::takeover::{Survey, closing_entries, taken_over};
 
+use self::followers::Followers;
 pub use self::replication::Replication;
+pub use self::run_actor::RunActor;
 
 /// What all runs of an instance share.
 pub struct Service {
@@ -98,32 +102,6 @@ pub struct OwnedRun {
     pub has_ended: Arc<AtomicBool>,
 }
 
-/// Where the actor of an owned run is.
-#[derive(Debug, Clone)]
-pub enum RunActor {
-    /// It comes: the run is claimed, and its log and its first entry are prepared.
-    Awaited,
-    /// It is there.
-    Here(Addr<Run>),
-    /// The run has ended, or is brought to its end by its new owner.
-    Gone,
-}
-
-impl RunActor {
-    /// The actor, if it is there.
-    pub fn address(&self) -> Option<Addr<Run>> {
-        match self {
-            Self::Here(address) => Some(address.clone()),
-            Self::Awaited | Self::Gone => None,
-        }
-    }
-
-    /// False as long as it may come.
-    pub fn is_settled(&self) -> bool {
-        !matches!(self, Self::Awaited)
-    }
-}
-
 /// How a run came to its new owner.
 #[derive(Debug, Clone)]
 pub struct Succession {
@@ -148,7 +126,9 @@ pub fn own(service: &Arc<Service>, claim: Claim, succession: Succession) -> Owne
         has_ended: has_ended.clone(),
     });
     let arbiter = service.arbiter_of(&owner.claim.run);
-    group.spawn_follower("Owner", RestartPolicy::Never, &arbiter, move |_| owner.clone().own());
+    group.spawn_follower("Owner", RestartPolicy::Never, &arbiter, move |child| {
+        owner.clone().own(child)
+    });
     OwnedRun { group, run, has_ended }
 }
 
@@ -161,11 +141,29 @@ struct Owner {
     has_ended: Arc<AtomicBool>,
 }
 
+/// What an owner shows of itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OwnerState {
+    epoch: Epoch,
+    taken_over_from: Option<InstanceId>,
+    /// Only rows and archive have not followed yet.
+    has_ended: bool,
+}
+
 /// The wait between tries of something that a store refused for a moment.
 const RETRY: Duration = Duration::from_millis(500);
 
 impl Owner {
-    async fn own(self: Arc<Self>) -> ExitStatus {
+    async fn own(self: Arc<Self>, child: ChildContext) -> ExitStatus {
+        let owner = self.clone();
+        child.observe(move || {
+            Shown::new(OwnerState {
+                epoch: owner.claim.epoch,
+                taken_over_from: owner.succession.previous.clone(),
+                has_ended: owner.has_ended.load(Ordering::Relaxed),
+            })
+        });
         match self.run_to_the_end().await {
             Ok(()) => ExitStatus::Finished,
             Err(status) => status,
@@ -203,7 +201,7 @@ impl Owner {
         stored.view = survey.view.clone();
         stored.view.recordings = self.claim.stored.view.recordings;
         stored.view.last_seq = last_known;
-        let live = history.live().begin(run.clone(), stored);
+        let live = history.live().begin(run.clone(), stored, gate.clone());
         let followers = self.spawn_followers(&gate)?;
         let is_fresh = survey.has_not_begun();
         if !is_fresh {
@@ -267,14 +265,15 @@ impl Owner {
             settings: self.service.capture,
             inputs: Arc::new(stored.spec.inputs.clone()),
             group: group.kill_switch().clone(),
+            observers: self.service.observers.clone(),
             has_begun,
         };
         let ending = self.claim.cancel_requested.then_some(EndReason::Cancelled);
         let epoch = self.claim.epoch;
-        let factory = move |_| {
+        let factory = move |child| {
             let mut view = stored.view.clone();
             view.epoch = epoch;
-            Run::new(stored.spec.clone(), view, context.clone(), ending, ended.clone())
+            Run::new(stored.spec.clone(), view, context.clone(), ending, ended.clone(), child)
         };
         let spec = ChildSpec { name: "Run", policy: RestartPolicy::Never, factory };
         let handle = group.spawn_actor(&arbiter, spec);
@@ -298,7 +297,9 @@ impl Owner {
         let (group, arbiter) = self.group()?;
         let journal = journal.clone();
         let policy = RestartPolicy::OnFault(Backoff::default());
-        group.spawn_follower("LogWriter", policy, &arbiter, move |_| journal.clone().write());
+        group.spawn_follower("LogWriter", policy, &arbiter, move |child| {
+            journal.clone().write(child)
+        });
         Ok(())
     }
 
@@ -319,9 +320,12 @@ impl Owner {
             log: log.clone(),
             store: store.clone(),
             recorded: recorded.clone(),
+            live: history.live().clone(),
             group: group.kill_switch().clone(),
         });
-        group.spawn_follower("Recorder", policy, &arbiter, move |_| recorder.clone().follow());
+        group.spawn_follower("Recorder", policy, &arbiter, move |child| {
+            recorder.clone().follow(child)
+        });
         let archivist = Arc::new(Archivist {
             run: run.clone(),
             epoch,
@@ -335,7 +339,9 @@ impl Owner {
             has_begun: AtomicBool::new(false),
         });
         let archivers = self.service.archivers.pick(hash_of(&run));
-        group.spawn_follower("Archivist", policy, &archivers, move |_| archivist.clone().follow());
+        group.spawn_follower("Archivist", policy, &archivers, move |child| {
+            archivist.clone().follow(child)
+        });
         let replicated = self.spawn_replicator(gate, &archived, &recorded)?;
         let trimmer = Arc::new(Trimmer {
             run,
@@ -346,7 +352,9 @@ impl Owner {
             hot_min: self.service.hot_min,
             health: self.service.log_health.clone(),
         });
-        group.spawn_follower("Trimmer", policy, &arbiter, move |_| trimmer.clone().follow());
+        group.spawn_follower("Trimmer", policy, &arbiter, move |child| {
+            trimmer.clone().follow(child)
+        });
         Ok(Followers { recorded, archived, replicated })
     }
 
@@ -377,22 +385,5 @@ impl Owner {
     fn group(&self) -> Result<(Arc<Supervisor>, ArbiterHandle), ExitStatus> {
         let group = self.group.upgrade().ok_or(ExitStatus::Stopped)?;
         Ok((group, self.service.arbiter_of(&self.claim.run)))
-    }
-}
-
-/// The checkpoints of the followers that a run waits for.
-struct Followers {
-    recorded: Arc<watch::Sender<Seq>>,
-    archived: Arc<watch::Sender<ArchivedThrough>>,
-    /// None if there is no replica.
-    replicated: Option<Arc<watch::Sender<Seq>>>,
-}
-
-impl Followers {
-    /// Waits until everything up to `last`, the run's end, is recorded and every recording is final.
-    async fn wait(&self, last: Seq) {
-        // The senders are held here, so the waits cannot fail.
-        let _ = self.recorded.subscribe().wait_for(|recorded| *recorded >= last).await;
-        let _ = self.archived.subscribe().wait_for(|archived| archived.is_final).await;
     }
 }

@@ -9,11 +9,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::ids::InstanceId;
-use crate::kernel::ExitStatus;
+use crate::kernel::{ChildContext, ExitStatus, Shown};
 use crate::moment::Timestamp;
 use crate::ports::{Instance, InstanceStore, SeenInstance, StoreError};
 
@@ -46,6 +47,14 @@ pub struct Presence {
     lease: Duration,
     can_write: watch::Sender<bool>,
     lacks_replica: watch::Sender<bool>,
+}
+
+/// What it shows of itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PresenceState {
+    can_write: bool,
+    lacks_replica: bool,
 }
 
 impl Presence {
@@ -109,13 +118,21 @@ impl Presence {
     }
 
     /// One incarnation.
-    pub async fn keep(self: Arc<Self>) -> ExitStatus {
+    pub async fn keep(self: Arc<Self>, child: ChildContext) -> ExitStatus {
+        let presence = self.clone();
+        child.observe(move || {
+            Shown::new(PresenceState {
+                can_write: *presence.can_write.borrow(),
+                lacks_replica: *presence.lacks_replica.borrow(),
+            })
+        });
         let mut others = Others::default();
         let mut ticks = tokio::time::interval(self.lease / 3);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let told = self.look(&mut others).await;
+            child.handled(1);
             let is_new = self.can_write.send_if_modified(|known| {
                 let before = std::mem::replace(known, told.is_ok());
                 before != told.is_ok()

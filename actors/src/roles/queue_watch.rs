@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use actix::Addr;
 
-use crate::kernel::ExitStatus;
+use crate::kernel::{ChildContext, ExitStatus};
 use crate::ports::Replica;
 use crate::roles::run_manager::{RunManager, RunSubmitted};
 
@@ -23,10 +23,11 @@ pub struct QueueWatch {
 
 impl QueueWatch {
     /// One incarnation.
-    pub async fn watch(self: Arc<Self>) -> ExitStatus {
+    pub async fn watch(self: Arc<Self>, child: ChildContext) -> ExitStatus {
         let mut queued = self.replica.queued();
         loop {
             queued.changed().await;
+            child.handled(1);
             if self.manager.send(RunSubmitted).await.is_err() {
                 return ExitStatus::DownstreamClosed;
             }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::fail_point::fail_point;
 use crate::history::{History, HistoryError};
 use crate::ids::{RunKey, Seq};
-use crate::kernel::ExitStatus;
+use crate::kernel::{ChildContext, ExitStatus};
 use crate::moment::Timestamp;
 use crate::ports::{ObjectKey, RunLog, RunStore, Runner};
 
@@ -75,7 +75,7 @@ impl Round {
 
 impl Reaper {
     /// One incarnation.
-    pub async fn look(self: Arc<Self>) -> ExitStatus {
+    pub async fn look(self: Arc<Self>, child: ChildContext) -> ExitStatus {
         let (mut logs, mut directories) = (Round::default(), Round::default());
         let mut looks: u32 = 0;
         loop {
@@ -91,6 +91,7 @@ impl Reaper {
                 tracing::warn!(%error, "what runs left behind was not cleaned up");
             }
             looks = looks.wrapping_add(1);
+            child.handled(1);
             tokio::time::sleep(EVERY).await;
         }
     }

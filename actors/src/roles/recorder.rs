@@ -8,12 +8,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::entry::{Body, Entry};
 use crate::fail_point::fail_point;
 use crate::ids::{Epoch, RunKey, Seq};
-use crate::kernel::{ExitStatus, KillSwitch};
+use crate::kernel::{ChildContext, ExitStatus, KillSwitch, Shown};
+use crate::live_runs::LiveRuns;
 use crate::ports::{LogError, RecordBatch, RunLog, RunStore, StoreError};
 use crate::roles::retry::Retry;
 
@@ -40,13 +42,24 @@ pub struct Recorder {
     pub store: Arc<dyn RunStore>,
     /// Up to where everything is recorded; kept beside the incarnations.
     pub recorded: Arc<watch::Sender<Seq>>,
+    /// How far the log is.
+    pub live: LiveRuns,
     /// The group of the run.
     pub group: KillSwitch,
 }
 
+/// What a recorder shows of itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RecorderState {
+    recorded_through: Seq,
+}
+
 impl Recorder {
     /// One incarnation.
-    pub async fn follow(self: Arc<Self>) -> ExitStatus {
+    pub async fn follow(self: Arc<Self>, child: ChildContext) -> ExitStatus {
+        let recorder = self.clone();
+        child.observe(move || recorder.shown());
         let mut wake = self.log.follow(&self.run);
         let mut cursor = *self.recorded.borrow();
         let mut gathered: Vec<Arc<Entry>> = Vec::new();
@@ -64,10 +77,12 @@ impl Recorder {
                 wake.changed().await;
                 continue;
             }
+            let count = page.entries.len() as u64;
             cursor = page.entries.last().map_or(cursor, |entry| entry.seq);
             let rows =
                 page.entries.into_iter().filter(|entry| !matches!(entry.body, Body::Terminal(_)));
             gathered.extend(rows);
+            child.handled(count);
             let caught_up = cursor >= page.tail;
             let due = written_at.elapsed() >= CHECKPOINT_EVERY;
             if gathered.is_empty() && !due && !caught_up {
@@ -85,6 +100,12 @@ impl Recorder {
             }
             written_at = tokio::time::Instant::now();
         }
+    }
+
+    fn shown(&self) -> Shown {
+        let recorded_through = *self.recorded.borrow();
+        Shown::new(RecorderState { recorded_through })
+            .with_queue(self.live.behind(&self.run, recorded_through))
     }
 
     async fn write(&self, gathered: &mut Vec<Arc<Entry>>, through: Seq) -> Result<(), ExitStatus> {

@@ -9,12 +9,14 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::flow::capture_gate::CaptureGate;
 use crate::flow::stretches::Stretches;
 use crate::ids::{Epoch, RunKey, Seq};
-use crate::kernel::{ExitStatus, KillSwitch};
+use crate::kernel::{ChildContext, ExitStatus, KillSwitch, Shown};
+use crate::live_runs::LiveRuns;
 use crate::ports::{LogError, Page, Replica, ReplicaBatch, RunLog, Wake};
 use crate::roles::archivist::ArchivedThrough;
 use crate::roles::retry::Retry;
@@ -46,17 +48,29 @@ pub struct Replicator {
     pub gate: CaptureGate,
     /// What the replica may hold of the run, in bytes as it counts them (`redis.max_bytes_per_run`).
     pub max_bytes: u64,
+    /// How far the log is.
+    pub live: LiveRuns,
     /// The group of the run.
     pub group: KillSwitch,
 }
 
+/// What a replicator shows of itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReplicatorState {
+    replicated_through: Seq,
+    lag_bytes: u64,
+}
+
 impl Replicator {
     /// One incarnation.
-    pub async fn follow(self: Arc<Self>) -> ExitStatus {
+    pub async fn follow(self: Arc<Self>, child: ChildContext) -> ExitStatus {
+        let replicator = self.clone();
+        child.observe(move || replicator.shown());
         let mut wake = self.log.follow(&self.run);
         let mut retry = Retry::new(RETRY_FIRST, RETRY_MAX);
         loop {
-            let Err(error) = self.replicate(&mut wake, &mut retry).await;
+            let Err(error) = self.replicate(&child, &mut wake, &mut retry).await;
             match error {
                 LogError::Fenced { .. } => {
                     // No restart can mend this: the group goes, and its processes with it.
@@ -81,7 +95,12 @@ impl Replicator {
     }
 
     /// Goes on from where the replica is until that is lost.
-    async fn replicate(&self, wake: &mut Wake, retry: &mut Retry) -> Result<Infallible, LogError> {
+    async fn replicate(
+        &self,
+        child: &ChildContext,
+        wake: &mut Wake,
+        retry: &mut Retry,
+    ) -> Result<Infallible, LogError> {
         let tail = self.replica.fence(&self.run, self.epoch).await?;
         let (mut cursor, mut held) = self.measure(tail.trimmed, tail.seq).await?;
         self.note(cursor);
@@ -92,7 +111,7 @@ impl Replicator {
                 page = self.read_log(cursor).await;
                 continue;
             };
-            let bytes = self.cost(&page);
+            let (bytes, count) = (self.cost(&page), page.entries.len() as u64);
             self.make_room(&mut held, bytes).await?;
             // What the log does not hold any more is recorded: others read it from there.
             let after = cursor.max(page.trimmed);
@@ -104,10 +123,18 @@ impl Replicator {
             appended?;
             page = next;
             retry.succeeded();
+            child.handled(count);
             held.add(last, bytes);
             cursor = last;
             self.note(cursor);
         }
+    }
+
+    fn shown(&self) -> Shown {
+        let replicated_through = *self.replicated.borrow();
+        let lag_bytes = self.gate.unreplicated();
+        Shown::new(ReplicatorState { replicated_through, lag_bytes })
+            .with_queue(self.live.behind(&self.run, replicated_through))
     }
 
     fn note(&self, through: Seq) {
@@ -218,10 +245,13 @@ mod tests {
             replicated: replicated.clone(),
             gate: CaptureGate::new(limits, watch::channel(LogHealth::Up).1),
             max_bytes: 1 << 20,
+            live: LiveRuns::default(),
             group: KillSwitch::new(),
         };
-        let following =
-            tokio::time::timeout(Duration::from_secs(60), Arc::new(replicator).follow());
+        let following = tokio::time::timeout(
+            Duration::from_secs(60),
+            Arc::new(replicator).follow(crate::kernel::ChildContext::of_test()),
+        );
         assert!(following.await.is_err(), "it goes on");
         let page = log.read(&run, Seq::START, usize::MAX).await.expect("read");
         assert_eq!(replica.entries(&run), page.entries);

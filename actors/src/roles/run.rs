@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use actix::prelude::*;
 use futures_util::FutureExt as _;
+use serde::Serialize;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -21,12 +22,12 @@ use crate::entry::{
 };
 use crate::flow::draft::Draft;
 use crate::ids::NodeRef;
-use crate::kernel::ExitStatus;
+use crate::kernel::{ChildContext, ExitStatus, Shown};
 use crate::messages::node_events::{NodeEnded, NodeRetrying, NodeStarted};
 use crate::messages::run_commands::{AddMarker, EndRun, ResizeTerminal, RunAnnotated};
 use crate::messages::run_control::ControlError;
 use crate::moment::Timestamp;
-use crate::roles::node::{EndReason, Node, NodeContext, NodeControl, NodeOutcome};
+use crate::roles::node::{EndReason, Node, NodeContext, NodeControl, NodeOutcome, ShownNode};
 use crate::run_spec::RunSpec;
 use crate::run_view::{
     Failure, FailureKind, NodeStatus, NodeView, Progress, RunStatus, RunView, TerminalMode,
@@ -38,6 +39,15 @@ use crate::verdict::{end_of, ended_by, judge, verdict_of_nodes};
 const MAX_WAITING_ENTRIES: usize = 4096;
 /// Commands that may wait for one node.
 const COMMANDS_PER_NODE: usize = 16;
+
+/// What a run shows of itself.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RunState {
+    status: Option<RunStatus>,
+    #[serde(flatten)]
+    progress: Progress,
+}
 
 /// The graph of one run.
 pub struct Run {
@@ -51,6 +61,8 @@ pub struct Run {
     context: NodeContext,
     ending: Option<EndReason>,
     ended: watch::Sender<bool>,
+    child: ChildContext,
+    shown: watch::Sender<RunState>,
     /// The nodes; dropped with the run, and what they hold with them.
     tasks: JoinSet<()>,
 }
@@ -63,6 +75,7 @@ impl Run {
         context: NodeContext,
         ending: Option<EndReason>,
         ended: watch::Sender<bool>,
+        child: ChildContext,
     ) -> Self {
         let nodes = view.nodes.take().unwrap_or_default();
         let place: HashMap<NodeRef, usize> =
@@ -79,6 +92,8 @@ impl Run {
             context,
             ending,
             ended,
+            child,
+            shown: watch::Sender::default(),
             tasks: JoinSet::new(),
         }
     }
@@ -162,6 +177,7 @@ impl Run {
             spec,
             commands,
             parent: ctx.address(),
+            shown: ShownNode::new(&self.context, &self.nodes[index].node_ref),
         };
         let group = self.context.group.clone();
         // Tasks of their own: an actor polls all its futures whenever one of them wakes.
@@ -287,6 +303,10 @@ impl Run {
 
     fn push_status(&mut self, node: Option<NodeView>, process: Option<ProcessIdentity>) {
         self.view.progress = Progress::of(&self.nodes);
+        self.shown.send_modify(|shown| {
+            shown.status = Some(self.view.status);
+            shown.progress = self.view.progress;
+        });
         let run = self.view.clone();
         self.context.inbox.push(Draft::status(StatusChange { run, node, process }));
     }
@@ -333,6 +353,8 @@ impl Actor for Run {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(256);
+        let shown = self.shown.subscribe();
+        self.child.observe(move || Shown::new(&*shown.borrow()));
         self.begin(ctx);
     }
 }
@@ -341,6 +363,7 @@ impl Handler<NodeStarted> for Run {
     type Result = ();
 
     fn handle(&mut self, started: NodeStarted, _: &mut Context<Self>) {
+        self.child.handled(1);
         let Some(index) = self.place.get(&started.node_ref).copied() else { return };
         let now = Timestamp::now().whole_millis();
         let node = &mut self.nodes[index];
@@ -367,6 +390,7 @@ impl Handler<NodeRetrying> for Run {
     type Result = ();
 
     fn handle(&mut self, retrying: NodeRetrying, _: &mut Context<Self>) {
+        self.child.handled(1);
         let (_, failure, end) = judge(&retrying.outcome);
         let message = failure.as_ref().map_or("it failed", |failure| failure.message.as_str());
         let now = Timestamp::now().whole_millis();
@@ -389,6 +413,7 @@ impl Handler<NodeEnded> for Run {
     type Result = ();
 
     fn handle(&mut self, ended: NodeEnded, ctx: &mut Context<Self>) {
+        self.child.handled(1);
         let Some(index) = self.place.get(&ended.node_ref).copied() else { return };
         let (status, failure, end) = judge(&ended.outcome);
         let summary = match ended.outcome {
@@ -404,6 +429,7 @@ impl Handler<EndRun> for Run {
     type Result = ();
 
     fn handle(&mut self, EndRun(reason): EndRun, ctx: &mut Context<Self>) {
+        self.child.handled(1);
         self.end(reason, ctx);
     }
 }
@@ -412,6 +438,7 @@ impl Handler<ResizeTerminal> for Run {
     type Result = Result<(), ControlError>;
 
     fn handle(&mut self, resize: ResizeTerminal, _: &mut Context<Self>) -> Self::Result {
+        self.child.handled(1);
         let node = self.running_node(&resize.node_ref)?;
         if node.terminal.mode == TerminalMode::Pipe {
             return Err(ControlError::NoTerminal);
@@ -430,6 +457,7 @@ impl Handler<AddMarker> for Run {
     type Result = Result<(), ControlError>;
 
     fn handle(&mut self, marker: AddMarker, _: &mut Context<Self>) -> Self::Result {
+        self.child.handled(1);
         self.running_node(&marker.node_ref)?;
         self.command(&marker.node_ref, NodeControl::Marker(marker.label))
     }
@@ -439,6 +467,7 @@ impl Handler<RunAnnotated> for Run {
     type Result = ();
 
     fn handle(&mut self, RunAnnotated(annotation): RunAnnotated, _: &mut Context<Self>) {
+        self.child.handled(1);
         if let Some(metadata) = annotation.metadata {
             self.view.metadata = metadata;
         }

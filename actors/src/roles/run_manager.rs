@@ -6,6 +6,7 @@
 //! Restart: never; without it nobody owns the runs, so the service stops.
 
 mod held;
+mod messages;
 mod takeovers;
 
 use std::collections::HashMap;
@@ -14,13 +15,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::prelude::*;
+use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::ids::{Epoch, RunKey};
-use crate::kernel::ExitStatus;
+use crate::kernel::{ChildContext, ExitStatus, Shown};
 use crate::messages::run_commands::{EndRun, RunAnnotated};
-use crate::ports::{Annotation, Claim, Lease, Seen, StoreError};
+use crate::ports::{Claim, Lease, Seen, StoreError};
 use crate::roles::lease_keeper::{GetHeldRuns, LeasesLost};
 use crate::roles::lease_watch::{CancelRequested, TakeOver};
 use crate::roles::node::EndReason;
@@ -29,6 +31,7 @@ use crate::roles::run::Run;
 use crate::run_view::FailureKind;
 
 use self::held::Held;
+pub use self::messages::{AnnotateRun, CancelRun, Drain, GetRun, IsHeld, RunSubmitted};
 use self::takeovers::{Decision, Takeovers};
 
 /// How often queued runs are looked for when nobody tells.
@@ -47,6 +50,15 @@ pub struct RunManager {
     cancel_queued: bool,
     draining: bool,
     count: watch::Sender<usize>,
+    child: ChildContext,
+}
+
+/// What the manager shows of itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ManagerState {
+    runs: usize,
+    max_runs: usize,
 }
 
 /// Whether the database is being asked for queued runs.
@@ -60,7 +72,12 @@ enum Looking {
 
 impl RunManager {
     /// A manager that runs at most `max_runs` runs at once; `count` tells how many it has.
-    pub fn new(service: Arc<Service>, max_runs: usize, count: watch::Sender<usize>) -> Self {
+    pub fn new(
+        service: Arc<Service>,
+        max_runs: usize,
+        count: watch::Sender<usize>,
+        child: ChildContext,
+    ) -> Self {
         Self {
             service,
             max_runs,
@@ -70,6 +87,7 @@ impl RunManager {
             cancel_queued: false,
             draining: false,
             count,
+            child,
         }
     }
 
@@ -213,48 +231,18 @@ impl Actor for RunManager {
 
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(1024);
+        let (held, max_runs) = (self.count.subscribe(), self.max_runs);
+        self.child.observe(move || Shown::new(ManagerState { runs: *held.borrow(), max_runs }));
         ctx.run_interval(POLL, Self::look);
         self.look(ctx);
     }
 }
 
-/// A run was submitted: look for it now.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct RunSubmitted;
-
-/// Own nothing new; end what still runs at the deadline.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Drain {
-    /// How long running runs may go on.
-    pub within: Duration,
-}
-
-/// The actor of a run, if this instance runs it.
-#[derive(Debug, Message)]
-#[rtype(result = "Option<Addr<Run>>")]
-pub struct GetRun(pub RunKey);
-
-/// Whether this instance owns a run.
-#[derive(Debug, Message)]
-#[rtype(result = "bool")]
-pub struct IsHeld(pub RunKey);
-
-/// Metadata or links of a run were changed in the rows. Tells whether this instance owns the run.
-#[derive(Debug, Message)]
-#[rtype(result = "bool")]
-pub struct AnnotateRun(pub RunKey, pub Annotation);
-
-/// Somebody asked for the end of a run; the wish is in the rows.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct CancelRun(pub RunKey);
-
 impl Handler<IsHeld> for RunManager {
     type Result = bool;
 
     fn handle(&mut self, IsHeld(run): IsHeld, _: &mut Context<Self>) -> bool {
+        self.child.handled(1);
         self.runs.contains_key(&run)
     }
 }
@@ -263,6 +251,7 @@ impl Handler<CancelRun> for RunManager {
     type Result = ();
 
     fn handle(&mut self, CancelRun(run): CancelRun, ctx: &mut Context<Self>) {
+        self.child.handled(1);
         let Some(held) = self.runs.get(&run) else {
             // A run that waits needs no room for its end.
             self.cancel_queued = true;
@@ -281,6 +270,7 @@ impl Handler<AnnotateRun> for RunManager {
     type Result = bool;
 
     fn handle(&mut self, message: AnnotateRun, ctx: &mut Context<Self>) -> bool {
+        self.child.handled(1);
         let AnnotateRun(run, annotation) = message;
         let Some(held) = self.runs.get_mut(&run) else { return false };
         if let Some(waiting) = &mut held.annotation {
@@ -306,6 +296,7 @@ impl Handler<RunSubmitted> for RunManager {
     type Result = ();
 
     fn handle(&mut self, _: RunSubmitted, ctx: &mut Context<Self>) {
+        self.child.handled(1);
         self.look(ctx);
     }
 }
@@ -314,6 +305,7 @@ impl Handler<GetRun> for RunManager {
     type Result = Option<Addr<Run>>;
 
     fn handle(&mut self, GetRun(run): GetRun, _: &mut Context<Self>) -> Self::Result {
+        self.child.handled(1);
         self.run(&run)
     }
 }
@@ -322,6 +314,7 @@ impl Handler<GetHeldRuns> for RunManager {
     type Result = Vec<(RunKey, Epoch)>;
 
     fn handle(&mut self, _: GetHeldRuns, _: &mut Context<Self>) -> Self::Result {
+        self.child.handled(1);
         self.runs.iter().map(|(run, held)| (run.clone(), held.epoch)).collect()
     }
 }
@@ -330,6 +323,7 @@ impl Handler<LeasesLost> for RunManager {
     type Result = ();
 
     fn handle(&mut self, LeasesLost(lost): LeasesLost, _: &mut Context<Self>) {
+        self.child.handled(1);
         for (run, epoch) in lost {
             // It may have ended, or been taken over here, while the database was asked.
             if self.runs.get(&run).is_none_or(|held| held.epoch != epoch) {
@@ -348,6 +342,7 @@ impl Handler<TakeOver> for RunManager {
     type Result = ();
 
     fn handle(&mut self, TakeOver(leases): TakeOver, ctx: &mut Context<Self>) {
+        self.child.handled(1);
         for lease in leases {
             if !self.draining && !self.runs.contains_key(&lease.run) {
                 let seen = Seen::from(&lease);
@@ -363,6 +358,7 @@ impl Handler<CancelRequested> for RunManager {
     type Result = ();
 
     fn handle(&mut self, CancelRequested(runs): CancelRequested, _: &mut Context<Self>) {
+        self.child.handled(1);
         for run in runs {
             if let Some(address) = self.run(&run) {
                 let _ = address.try_send(EndRun(EndReason::Cancelled));

@@ -10,13 +10,14 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::history::History;
 use crate::ids::{RunKey, Seq, StreamKey};
-use crate::kernel::ExitStatus;
+use crate::kernel::{ChildContext, ExitStatus, Shown};
 use crate::ports::{Replica, ReplicaScreens};
 use crate::roles::screens::Screens;
 use crate::screen::{PaintedStream, Painting, keyframe_codec};
@@ -57,9 +58,21 @@ pub(super) struct Screen {
     pub(super) replica: Option<Arc<dyn Replica>>,
 }
 
+/// What a follower shows of itself; what waits for it are requests.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ScreenState {
+    painted_through: Seq,
+    streams: usize,
+}
+
 impl Screen {
     /// Paints the run until it has ended. It `answers` once it has caught up with what is there.
-    pub(super) async fn paint(self: Arc<Self>, mut answers: bool) -> ExitStatus {
+    pub(super) async fn paint(
+        self: Arc<Self>,
+        child: ChildContext,
+        mut answers: bool,
+    ) -> ExitStatus {
         let mut requests = self.requests.lock().await;
         let mut wake = self.history.follow(&self.run);
         self.learn_from_replica().await;
@@ -81,6 +94,7 @@ impl Screen {
             answers |= stretch.tail.0.saturating_sub(painting.seq().0) <= NEAR_ENTRIES;
             while answers && let Ok(request) = requests.try_recv() {
                 asked_at = Instant::now();
+                child.handled(1);
                 let _ = request.send(screens_of(&painting));
             }
             if looked_at.elapsed() >= FREEZE_AFTER {
@@ -97,6 +111,7 @@ impl Screen {
                     // Nobody can ask any more: whoever keeps the screens is gone.
                     let Some(request) = request else { return ExitStatus::Finished };
                     asked_at = Instant::now();
+                    child.handled(1);
                     let _ = request.send(screens_of(&painting));
                 }
                 () = tokio::time::sleep(FREEZE_AFTER) => {
@@ -110,6 +125,14 @@ impl Screen {
                 }
             }
         }
+    }
+
+    pub(super) fn shown(&self, waiting: &mpsc::WeakSender<Request>) -> Shown {
+        let waiting = waiting.upgrade();
+        let waiting = waiting.map_or(0, |queue| queue.max_capacity() - queue.capacity());
+        let (painted_through, keyframes) = self.keyframes.known();
+        Shown::new(ScreenState { painted_through, streams: keyframes.len() })
+            .with_queue(waiting as u64)
     }
 
     /// Screens of a run of another instance need not be painted from its first entry on.

@@ -209,9 +209,13 @@ impl Screens {
         });
         let policy = RestartPolicy::OnFault(Backoff::default());
         let arbiter = self.arbiters.pick(hash_of(run));
+        let waiting = requests.downgrade();
         group.spawn_follower("Screen", policy, &arbiter, move |child| {
+            let (shown, waiting) = (screen.clone(), waiting.clone());
+            child.observe(move || shown.shown(&waiting));
             // What begins later, or again, first catches up with what is there.
-            screen.clone().paint(begins_now && child.incarnation == 1)
+            let is_first = child.incarnation == 1;
+            screen.clone().paint(child, begins_now && is_first)
         });
         runs.insert(run.clone(), Followed { requests: requests.clone(), group });
         requests

@@ -19,13 +19,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::entry::{ProcessEnd, TerminalSize};
-use crate::kernel::ExitStatus;
+use crate::kernel::{ChildContext, ExitStatus, Shown};
 use crate::ports::{OpenTerminal, TerminalCommand, TerminalHost};
-use crate::sessions::EndReason;
+use crate::sessions::{EndReason, SessionState};
 
 /// What is read of a terminal at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -56,12 +57,15 @@ pub(crate) struct SessionEnds {
 
 impl Session {
     /// Opens the terminal and attends it to its end.
-    pub async fn run(self) -> ExitStatus {
+    pub async fn run(self, child: &ChildContext) -> ExitStatus {
         let Self { handle, host, command, kill_grace, ends } = self;
+        let shown = handle.clone();
+        child.observe(move || shown_of(&shown));
         match host.open(command).await {
             Ok(opened) => {
                 handle.opened(opened.identity, &opened.directory);
-                let terminal = Terminal::new(opened, handle.clone(), ends, kill_grace);
+                let terminal =
+                    Terminal::new(opened, handle.clone(), ends, kill_grace, child.clone());
                 let (end, reason) = terminal.attend().await;
                 handle.ended(end, reason);
             }
@@ -71,7 +75,24 @@ impl Session {
     }
 }
 
+/// What a session shows of itself; what waits for it are pieces of input.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownSession {
+    state: SessionState,
+    attached: usize,
+    buffer_bytes: usize,
+}
+
+fn shown_of(handle: &SessionHandle) -> Shown {
+    let (view, queue) = (handle.view(), handle.type_in());
+    let buffer_bytes = handle.figures().buffer_bytes;
+    Shown::new(ShownSession { state: view.state, attached: view.attached, buffer_bytes })
+        .with_queue((queue.max_capacity() - queue.capacity()) as u64)
+}
+
 struct Terminal {
+    child: ChildContext,
     opened: OpenTerminal,
     handle: Arc<SessionHandle>,
     ends: SessionEnds,
@@ -93,8 +114,10 @@ impl Terminal {
         handle: Arc<SessionHandle>,
         ends: SessionEnds,
         kill_grace: Duration,
+        child: ChildContext,
     ) -> Self {
         Self {
+            child,
             opened,
             handle,
             ends,
@@ -133,6 +156,7 @@ impl Terminal {
                     self.write(&ready);
                 }
                 Some(bytes) = self.ends.input.recv(), if takes_input && self.pending.is_empty() => {
+                    self.child.handled(1);
                     self.pending = bytes;
                     self.write(&Ok(()));
                 }

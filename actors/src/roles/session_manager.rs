@@ -110,10 +110,17 @@ impl SessionManager {
                 if let Some(other) = handle.elsewhere() {
                     return Ok(Opened::Existing(other));
                 }
-                metrics::counter!("runcast_session_create_failures_total").increment(1);
-                Err(OpenError::Failed(view.message.unwrap_or_default()))
+                let message = view.message.unwrap_or_default();
+                if is_new {
+                    metrics::counter!("runcast_session_create_failures_total").increment(1);
+                    tracing::warn!(session = %view.id, message, "a session could not be started");
+                }
+                Err(OpenError::Failed(message))
             }
-            _ if is_new => Ok(Opened::New(view)),
+            _ if is_new => {
+                metrics::counter!("runcast_sessions_created_total").increment(1);
+                Ok(Opened::New(view))
+            }
             _ => Ok(Opened::Existing(view)),
         }
     }
@@ -209,6 +216,7 @@ impl SessionManager {
         }
         self.check_limits(&registry, &request.key)?;
         if self.is_full.load(Ordering::Acquire) {
+            metrics::counter!("runcast_session_create_failures_total").increment(1);
             return Err(OpenError::Memory);
         }
         let now = Timestamp::now();
@@ -239,18 +247,26 @@ impl SessionManager {
         let manager = self.clone();
         let arbiter = self.arbiters.pick(hash_of(&session.handle));
         let session = Mutex::new(Some(session));
-        group.spawn_follower("Session", RestartPolicy::Never, &arbiter, move |_| {
+        group.spawn_follower("Session", RestartPolicy::Never, &arbiter, move |child| {
             let session = session.lock().unwrap_or_else(PoisonError::into_inner).take();
             let manager = manager.clone();
             async move {
                 let mut session = session.expect("a session is begun once");
                 let _guard = LostGuard(session.handle.clone());
                 if !manager.claim(&mut session).await {
+                    manager.forget(session.handle.id());
                     return crate::kernel::ExitStatus::Finished;
                 }
-                session.run().await
+                session.run(&child).await
             }
         });
+    }
+
+    /// Forgets one that never came to be here.
+    fn forget(&self, id: &SessionId) {
+        let held = self.lock().sessions.remove(id);
+        // Its group goes with it: not under the lock.
+        drop(held);
     }
 
     /// Looks in the database whether another instance has this session, and where it was before. False: it

@@ -8,15 +8,17 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::fail_point::fail_point;
 use crate::flow::capture_gate::CaptureGate;
 use crate::ids::{RunKey, Seq};
-use crate::kernel::ExitStatus;
+use crate::kernel::{ChildContext, ExitStatus, Shown};
 use crate::ports::{LogHealth, RunLog};
 use crate::roles::archivist::ArchivedThrough;
 
@@ -41,9 +43,22 @@ pub struct Trimmer {
     pub health: watch::Receiver<LogHealth>,
 }
 
+/// What a trimmer shows of itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TrimmerState {
+    trimmed_through: Seq,
+}
+
 impl Trimmer {
     /// One incarnation.
-    pub async fn follow(self: Arc<Self>) -> ExitStatus {
+    pub async fn follow(self: Arc<Self>, child: ChildContext) -> ExitStatus {
+        let trimmed_through = Arc::new(AtomicU64::new(0));
+        let shown = trimmed_through.clone();
+        child.observe(move || {
+            let trimmed_through = Seq(shown.load(Ordering::Relaxed));
+            Shown::new(TrimmerState { trimmed_through })
+        });
         let (mut archived, mut recorded) = (self.archived.clone(), self.recorded.clone());
         let mut health = self.health.clone();
         let mut marks: VecDeque<(Seq, Instant)> = VecDeque::new();
@@ -61,7 +76,11 @@ impl Trimmer {
                 marks.pop_front();
                 if mark > trimmed {
                     match self.log.trim(&self.run, mark).await {
-                        Ok(()) => trimmed = mark,
+                        Ok(()) => {
+                            trimmed = mark;
+                            trimmed_through.store(mark.0, Ordering::Relaxed);
+                            child.handled(1);
+                        }
                         Err(error) => {
                             tracing::warn!(run = %self.run, %error, "the log was not trimmed");
                         }
@@ -127,7 +146,8 @@ mod tests {
         gate.appended(Seq(9), 9000);
         let mut left = Vec::new();
         for (archive, rows) in [(5, 0), (5, 5), (9, 5), (9, 9)] {
-            let following = tokio::task::spawn_local(trimmer.clone().follow());
+            let following =
+                tokio::task::spawn_local(trimmer.clone().follow(ChildContext::of_test()));
             archived.send_modify(|archived| archived.seq = Seq(archive));
             recorded.send_replace(Seq(rows));
             tokio::time::sleep(Duration::from_secs(1)).await;

@@ -162,6 +162,14 @@ pub(crate) fn shows_token(access: &Access, request: &HttpRequest) -> bool {
         && (request.headers().contains_key(AUTHORIZATION) || query_token(request).is_some())
 }
 
+/// The token that proves who asks, wherever it stands.
+pub(crate) fn token_of(request: &HttpRequest) -> Option<String> {
+    if let Some(value) = request.headers().get(AUTHORIZATION) {
+        return value.to_str().ok().and_then(bearer).map(str::to_owned);
+    }
+    query_token(request).or_else(|| session_cookie(request).map(str::to_owned))
+}
+
 /// Refuses a request that another site may have made the browser send with our cookie.
 pub(crate) fn require_own_origin(access: &Access, request: &HttpRequest) -> Result<(), ApiError> {
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());

@@ -238,7 +238,8 @@ async fn observation_shows_a_child_and_forgets_it() {
     let (group, observers) = group();
     let (lag, lags) = watch::channel(7);
     let task = group.spawn_task("loop", restarts(1), &ArbiterHandle::current(), move |child| {
-        child.observe_watch(lags.clone());
+        let shown = lags.clone();
+        child.observe(move || Shown::new(*shown.borrow()));
         async move { child.killed().await }
     });
     let row = wait_for_row(&observers, |row| row.is_running).await;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{Followers, Owner};
+use super::Owner;
+use super::followers::Followers;
 use crate::flow::capture_gate::CaptureGate;
 use crate::ids::Seq;
 use crate::kernel::{Backoff, ExitStatus, RestartPolicy};
@@ -54,16 +55,21 @@ impl Owner {
             replicated: replicated.clone(),
             gate: gate.clone(),
             max_bytes: *max_bytes_per_run,
+            live: self.service.history.live().clone(),
             group: group.kill_switch().clone(),
         });
-        group.spawn_follower("Replicator", policy, &arbiter, move |_| replicator.clone().follow());
+        group.spawn_follower("Replicator", policy, &arbiter, move |child| {
+            replicator.clone().follow(child)
+        });
         let commander = Arc::new(Commander {
             run: self.claim.run.clone(),
             replica: replica.clone(),
             live: self.service.history.live().clone(),
             actor: self.published.subscribe(),
         });
-        group.spawn_follower("Commander", policy, &arbiter, move |_| commander.clone().obey());
+        group.spawn_follower("Commander", policy, &arbiter, move |child| {
+            commander.clone().obey(child)
+        });
         Ok(Some(replicated))
     }
 

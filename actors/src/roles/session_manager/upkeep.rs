@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::{Held, MAX_ENDED, SessionManager};
-use crate::kernel::ExitStatus;
+use crate::kernel::{ChildContext, ExitStatus, Shown};
 use crate::moment::Timestamp;
 use crate::roles::session::SessionHandle;
 use crate::sessions::{EndReason, SessionId, SessionState, SessionView};
@@ -33,9 +35,21 @@ struct Save {
     at: Instant,
 }
 
+/// What the manager shows of itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SessionManagerState {
+    live: usize,
+    total: usize,
+    is_full: bool,
+    is_stopping: bool,
+}
+
 impl SessionManager {
     /// One incarnation of its upkeep.
-    pub async fn keep(self: Arc<Self>) -> ExitStatus {
+    pub async fn keep(self: Arc<Self>, child: ChildContext) -> ExitStatus {
+        let manager = self.clone();
+        child.observe(move || manager.shown());
         let mut written = Written::default();
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -45,6 +59,7 @@ impl SessionManager {
             let sessions = self.sessions();
             self.age(&sessions);
             count(&sessions);
+            child.handled(1);
             if swept.is_none_or(|at| at.elapsed() >= SWEEP_EVERY) && self.sweep().await {
                 swept = Some(Instant::now());
             }
@@ -52,6 +67,16 @@ impl SessionManager {
             self.forget_ended();
             written.0.retain(|id, _| sessions.iter().any(|session| session.id() == id));
         }
+    }
+
+    fn shown(&self) -> Shown {
+        let sessions = self.sessions();
+        Shown::new(SessionManagerState {
+            live: sessions.iter().filter(|session| session.state().is_live()).count(),
+            total: sessions.len(),
+            is_full: self.is_full.load(Ordering::Acquire),
+            is_stopping: self.stopping.load(Ordering::Acquire),
+        })
     }
 
     /// Notes where programs are, which sessions nobody uses, and ends those that nobody has used for too long.
@@ -79,6 +104,8 @@ impl SessionManager {
     async fn save(&self, sessions: &[Arc<SessionHandle>], written: &mut Written) {
         let due: Vec<Arc<SessionHandle>> = sessions
             .iter()
+            // Until a session has claimed its key, its row belongs to whoever has it.
+            .filter(|session| session.state() != SessionState::Creating)
             .filter(|session| written.is_due(session) && session.elsewhere().is_none())
             .cloned()
             .collect();

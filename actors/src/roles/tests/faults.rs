@@ -112,7 +112,7 @@ impl Runner for PanickingRunner {
 fn manage(world: &World) -> Supervisor {
     let core = Supervisor::new("service", &world.service.root, world.service.observers.clone());
     let (service, count) = (world.service.clone(), watch::Sender::new(0));
-    let factory = move |_| RunManager::new(service.clone(), 10, count.clone());
+    let factory = move |child| RunManager::new(service.clone(), 10, count.clone(), child);
     let spec = ChildSpec { name: "RunManager", policy: RestartPolicy::Never, factory };
     core.spawn_actor(&ArbiterHandle::current(), spec);
     core

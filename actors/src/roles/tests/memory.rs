@@ -65,7 +65,8 @@ async fn components_and_what_none_accounts_for_make_the_whole() {
     let sample = governor.sample();
     assert_eq!(sample.components, [("cache", 300), ("fixed", 50), ("unaccounted", 550)]);
     assert_eq!(sample.memory, ProcessMemory { rss: 900, heap: 450, external: 450 });
-    let kept = tokio::task::spawn_local(governor.clone().keep());
+    let kept =
+        tokio::task::spawn_local(governor.clone().keep(crate::kernel::ChildContext::of_test()));
     tokio::time::sleep(95 * SEC).await;
     assert_eq!(governor.history(Duration::from_secs(3600)).len(), 4);
     kept.abort();

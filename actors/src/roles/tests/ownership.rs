@@ -114,7 +114,7 @@ async fn a_renewal_that_hangs_or_is_slow_does_not_cost_the_lease() {
     tokio::time::sleep(SEC).await;
     let first = lease(&world).await.lease_until;
     world.store.set_renewal(3600 * SEC);
-    tokio::task::spawn_local(Arc::new(keeper).keep());
+    tokio::task::spawn_local(Arc::new(keeper).keep(crate::kernel::ChildContext::of_test()));
     tokio::time::sleep(SEC).await;
     // It answers again, but not to what was asked before.
     world.store.set_renewal(Duration::ZERO);

@@ -25,7 +25,7 @@ fn presence(store: &Arc<MemoryStore>, me: Instance) -> Arc<Presence> {
 async fn start(store: &Arc<MemoryStore>, me: Instance) -> Result<Started, EnterError> {
     let presence = presence(store, me);
     presence.enter().await?;
-    let kept = tokio::spawn(presence.clone().keep());
+    let kept = tokio::spawn(presence.clone().keep(crate::kernel::ChildContext::of_test()));
     Ok(Started { presence, kept })
 }
 

@@ -63,7 +63,8 @@ async fn look(world: &World, runner: Arc<dyn Runner>, retention: Retention) {
         runner,
         retention,
     };
-    let looking = tokio::task::spawn_local(Arc::new(reaper).look());
+    let looking =
+        tokio::task::spawn_local(Arc::new(reaper).look(crate::kernel::ChildContext::of_test()));
     tokio::time::sleep(120 * SEC).await;
     looking.abort();
 }

@@ -51,7 +51,8 @@ impl World {
             observers: Observers::new(),
             root: KillSwitch::new(),
         });
-        let kept = tokio::task::spawn_local(manager.clone().keep());
+        let kept =
+            tokio::task::spawn_local(manager.clone().keep(crate::kernel::ChildContext::of_test()));
         Self { manager, host, store, kept }
     }
 

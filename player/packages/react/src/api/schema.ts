@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/api/v1/admin/actors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The actors of this instance: by kind, those of the service, and the tree of each run. */
+        get: operations["get_actors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/admin/cleanup": {
         parameters: {
             query?: never;
@@ -64,6 +81,40 @@ export interface paths {
         };
         /** The sessions of this instance, by their id. */
         get: operations["get_sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this instance does, in a few figures. */
+        get: operations["get_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/streams": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The viewers of this instance, in the order in which they came. */
+        get: operations["get_streams"];
         put?: never;
         post?: never;
         delete?: never;
@@ -585,6 +636,73 @@ export interface components {
          * @enum {string}
          */
         AccessMode: "none" | "token";
+        /** @description One actor. */
+        Actor: {
+            /**
+             * Format: int32
+             * @description Which incarnation this is, from 1.
+             */
+            incarnation: number;
+            /** @description False while it waits for its restart. */
+            isRunning: boolean;
+            kind: string;
+            /** @description How its previous incarnation ended. */
+            lastExit?: string | null;
+            /**
+             * Format: int64
+             * @description What it has handled.
+             */
+            messages: number;
+            /**
+             * Format: int64
+             * @description What waits for it.
+             */
+            queueDepth?: number | null;
+            /** Format: int32 */
+            restarts: number;
+            /** @description What it shows of itself; differs by kind, see the documentation of the actors. */
+            state?: Record<string, never> | null;
+        };
+        /** @description All actors of one kind. */
+        ActorKind: {
+            /**
+             * Format: int64
+             * @description How many there are now.
+             */
+            instances: number;
+            kind: string;
+            /** @description How the last one that ended did: `finished`, `stopped`, `failed: …` and the like. */
+            lastExit?: string | null;
+            /**
+             * Format: int64
+             * @description Entries, requests, commands or looks that they have handled since the start of the process.
+             */
+            messages: number;
+            /**
+             * Format: int64
+             * @description What waits for all of them: entries, requests or commands. Null: they are told by mailbox, which nobody
+             *     can count.
+             */
+            queueDepth?: number | null;
+            /**
+             * Format: int64
+             * @description Restarts since the start of the process.
+             */
+            restarts: number;
+        };
+        /** @description The actors of this instance. */
+        ActorReport: {
+            /** @description Which instance answers. */
+            instance: string;
+            /** @description One row a kind, by name; also kinds that had one and have none now. */
+            kinds: components["schemas"]["ActorKind"][];
+            /** @description For the next page of runs; null if this is the last. */
+            nextCursor?: string | null;
+            /** @description Those of runs that are owned or watched here, by tenant and run. */
+            runs: components["schemas"]["RunActors"][];
+            /** @description Those of the service itself, one of each. */
+            service: components["schemas"]["Actor"][];
+        };
         /** @description That the process answers. */
         Alive: {
             /** @description Which instance answers. */
@@ -879,6 +997,24 @@ export interface components {
             /** @description Sessions that live. */
             sessionCount: number;
         };
+        /** @description The memory of the process, in bytes. */
+        MemoryStats: {
+            /**
+             * Format: int64
+             * @description The rest: code, stacks, what the allocator keeps.
+             */
+            external: number;
+            /**
+             * Format: int64
+             * @description What the program has asked for.
+             */
+            heap: number;
+            /**
+             * Format: int64
+             * @description In physical memory.
+             */
+            rss: number;
+        };
         /** @description What this instance takes of memory, in bytes. */
         MemoryUsage: {
             /**
@@ -996,6 +1132,29 @@ export interface components {
             connectionUrl: string;
             session: components["schemas"]["TerminalSession"];
             success: boolean;
+        };
+        /** @description How requests were answered in the last five minutes, without streams and WebSockets. */
+        Performance: {
+            /**
+             * Format: double
+             * @description In milliseconds; 0 if there were none.
+             */
+            averageResponseTime: number;
+            /**
+             * Format: double
+             * @description The share of answers with a status of 500 and above, 0 to 1.
+             */
+            errorRate: number;
+            /**
+             * Format: double
+             * @description In milliseconds; 0 if there were none.
+             */
+            p95ResponseTime: number;
+            /**
+             * Format: int64
+             * @description How many there were.
+             */
+            requests: number;
         };
         /** @description How many nodes stand where; `failed` counts timed-out ones too. */
         Progress: {
@@ -1140,6 +1299,12 @@ export interface components {
             tenant: string;
             workflowId?: string | null;
         };
+        /** @description The actors of one run. */
+        RunActors: {
+            actors: components["schemas"]["Actor"][];
+            runId: string;
+            tenant: string;
+        };
         /** @description What of a run can be changed; what is left out stays as it is. */
         RunChange: {
             /** @description Replaces the links. */
@@ -1274,17 +1439,12 @@ export interface components {
             userId?: string | null;
         };
         /** @description The sessions of this instance. */
-        SessionRows: {
-            active: number;
-            errors: number;
-            inactive: number;
+        SessionRows: components["schemas"]["SessionTotals"] & {
             /** @description Which instance answers. */
             instance: string;
             /** @description For the next page; null if this is the last. */
             nextCursor?: string | null;
             sessions: components["schemas"]["SessionRow"][];
-            /** @description All that are in memory, those that have ended of late among them. */
-            total: number;
         };
         /** @description The screen of a session. */
         SessionScreen: components["schemas"]["Shown"] & {
@@ -1299,6 +1459,14 @@ export interface components {
          * @enum {string}
          */
         SessionState: "creating" | "active" | "inactive" | "terminating" | "terminated" | "error";
+        /** @description How many sessions there are. */
+        SessionTotals: {
+            active: number;
+            errors: number;
+            inactive: number;
+            /** @description All that are in memory, those that have ended of late among them. */
+            total: number;
+        };
         /** @description A profile of the configuration. */
         SessionType: {
             /** @description True if its program is here. */
@@ -1329,6 +1497,15 @@ export interface components {
          * @enum {string}
          */
         Source: "hot" | "archive" | "mixed";
+        /** @description What this instance does. */
+        Stats: {
+            /** @description Which instance answers. */
+            instance: string;
+            memory: components["schemas"]["MemoryStats"];
+            performance: components["schemas"]["Performance"];
+            sessions: components["schemas"]["SessionTotals"];
+            streams: components["schemas"]["StreamStats"];
+        };
         /** @description How a store is. */
         StoreReadiness: {
             /**
@@ -1369,6 +1546,77 @@ export interface components {
          * @enum {string}
          */
         StreamName: "pty" | "stdout" | "stderr";
+        /** @description One viewer. */
+        StreamRow: {
+            /**
+             * Format: int64
+             * @description Encoded bytes it was given.
+             */
+            bytesSent: number;
+            /**
+             * Format: int64
+             * @description The last event it was given.
+             */
+            cursor: number;
+            /**
+             * Format: int64
+             * @description A number of this instance, in the order in which viewers came.
+             */
+            id: number;
+            /** @description Encoded bytes between the two that are in memory. */
+            lagBytes: number;
+            /**
+             * Format: int64
+             * @description Events between the two, as far as they are of one epoch.
+             */
+            lagSeq: number;
+            /**
+             * Format: int64
+             * @description The last event there is.
+             */
+            lastSeq: number;
+            /** @description True if some of them are not in memory any more: it reads history. */
+            readsHistory: boolean;
+            runId: string;
+            /** Format: date-time */
+            since: string;
+            tenant: string;
+        };
+        /** @description The viewers of this instance. */
+        StreamRows: {
+            /** @description Which instance answers. */
+            instance: string;
+            /** @description For the next page; null if this is the last. */
+            nextCursor?: string | null;
+            streams: components["schemas"]["StreamRow"][];
+            /** @description How many there are. */
+            total: number;
+        };
+        /** @description How output flows. */
+        StreamStats: {
+            /**
+             * Format: int64
+             * @description Bytes of owned runs that wait for archive and rows.
+             */
+            archiveBacklogBytes: number;
+            /**
+             * Format: double
+             * @description Bytes of output that the log acknowledged, a mean over the last 10 s.
+             */
+            bytesPerSecond: number;
+            /**
+             * Format: double
+             * @description Chunks that the log acknowledged, a mean over the last 10 s.
+             */
+            chunksPerSecond: number;
+            /**
+             * Format: int64
+             * @description How long the oldest entry of an owned run waits for the replica, in milliseconds.
+             */
+            replicaLagMs: number;
+            /** @description Viewers that are connected. */
+            viewers: number;
+        };
         /** @description What a client checks to know that it has a whole stream. */
         StreamTotals: {
             /**
@@ -1610,9 +1858,93 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    get_actors: {
+        parameters: {
+            query?: {
+                /** @description Runs of a page: 1 to 1000, else 100 */
+                limit?: number;
+                /** @description `nextCursor` of the page before */
+                cursor?: string;
+                /** @description Another instance to ask, see `/admin/instances` */
+                instance?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The actors */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActorReport"];
+                };
+            };
+            /** @description VALIDATION_FAILED */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAUTHENTICATED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description FORBIDDEN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description INTERNAL */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     clean_up: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Another instance to ask, see `/admin/instances` */
+                instance?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1763,6 +2095,8 @@ export interface operations {
             query?: {
                 /** @description Also the looks of so long ago until now: `30m`, `1h`, at most `24h` */
                 history?: string;
+                /** @description Another instance to ask, see `/admin/instances` */
+                instance?: string;
             };
             header?: never;
             path?: never;
@@ -1842,6 +2176,8 @@ export interface operations {
                 limit?: number;
                 /** @description `nextCursor` of the page before */
                 cursor?: string;
+                /** @description Another instance to ask, see `/admin/instances` */
+                instance?: string;
             };
             header?: never;
             path?: never;
@@ -1856,6 +2192,164 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SessionRows"];
+                };
+            };
+            /** @description VALIDATION_FAILED */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAUTHENTICATED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description FORBIDDEN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description INTERNAL */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_stats: {
+        parameters: {
+            query?: {
+                /** @description Another instance to ask, see `/admin/instances` */
+                instance?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stats"];
+                };
+            };
+            /** @description VALIDATION_FAILED */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAUTHENTICATED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description FORBIDDEN */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description LIMIT_EXCEEDED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description INTERNAL */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description UNAVAILABLE */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    get_streams: {
+        parameters: {
+            query?: {
+                /** @description 1 to 1000, else 100 */
+                limit?: number;
+                /** @description `nextCursor` of the page before */
+                cursor?: string;
+                /** @description Another instance to ask, see `/admin/instances` */
+                instance?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The viewers */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StreamRows"];
                 };
             };
             /** @description VALIDATION_FAILED */
