@@ -47,6 +47,12 @@ images: ## Make the pictures of docs/images from real runs
 	@scripts/page.sh
 	@scripts/images.sh
 
-soak: ## The tests of faults in their long form: a hundred kills, gigabytes for nobody, long outages
+soak: ## The tests of faults in their long form, and 10,000 sessions; HOURS=n: sessions that come and go for so long
 	@scripts/setup.sh build test servers
-	@RUNCAST_SOAK=1 RUNCAST_TEST_MINUTES=120 scripts/test.sh --test it -- faults archive_ cold:: chaos:: --nocapture
+	@if [ -n "$(HOURS)" ]; then \
+		RUNCAST_SOAK_HOURS=$(HOURS) RUNCAST_TEST_MINUTES=$$(( ($(HOURS) + 1) * 60 )) \
+			scripts/test.sh --test it -- terminal_soak:: --nocapture; \
+	else \
+		RUNCAST_SOAK=1 RUNCAST_TEST_MINUTES=180 \
+			scripts/test.sh --test it -- faults archive_ cold:: chaos:: terminal_soak:: --nocapture; \
+	fi

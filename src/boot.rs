@@ -30,9 +30,12 @@ use runcast_actors::roles::owner::{Replication, Service};
 use runcast_actors::roles::presence::Presence;
 use runcast_actors::roles::queue_watch::QueueWatch;
 use runcast_actors::roles::reaper::Reaper;
-use runcast_actors::roles::run_manager::RunManager;
+use runcast_actors::roles::run_manager::{HeldRuns, RunManager};
 use runcast_actors::roles::screens::Screens;
-use runcast_actors::roles::session_manager::{SessionManager, SessionParts, SessionRows};
+use runcast_actors::roles::session::RecordedTerminals;
+use runcast_actors::roles::session_manager::{
+    SessionManager, SessionParts, SessionRecorder, SessionRows,
+};
 use runcast_actors::seek::{KeyframeLibrary, Seeker};
 use tokio::sync::{Semaphore, watch};
 
@@ -202,12 +205,13 @@ pub async fn run(
     let screens =
         Screens::new(history.clone(), library, threads_of_screens, watched, root.clone(), copied);
     let runner = Arc::new(runner(&data_dir)?);
+    let terminals = Arc::new(RecordedTerminals::new(runner.clone()));
     let service = Arc::new(Service {
         instance: instance.clone(),
         log: log.clone(),
         store: store.clone(),
         history: history.clone(),
-        runner: runner.clone(),
+        runner: terminals.clone(),
         screens: screens.clone(),
         arbiters: arbiters.clone(),
         observers: observers.clone(),
@@ -234,7 +238,7 @@ pub async fn run(
     });
 
     let (draining, is_draining) = watch::channel(false);
-    let (count, held) = watch::channel(0);
+    let (count, held) = watch::channel(HeldRuns::default());
     let managed = service.clone();
     let local = &settings.runners.local;
     let takes_runs = settings.server.role != Role::Api;
@@ -304,6 +308,13 @@ pub async fn run(
         arbiters: Arc::new(ArbiterPool::new(threads, "sessions")?),
         observers: observers.clone(),
         root: root.clone(),
+        recorder: Some(SessionRecorder {
+            instance: instance.clone(),
+            store: store.clone(),
+            lease,
+            manager: manager.clone(),
+            terminals,
+        }),
     });
     let kept = sessions.clone();
     // It paints screens for their rows, and a session must not wait for that.

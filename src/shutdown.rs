@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use runcast_actors::kernel::Addr;
 use runcast_actors::roles::broker::Brokers;
-use runcast_actors::roles::run_manager::{Drain, RunManager};
+use runcast_actors::roles::run_manager::{Drain, HeldRuns, RunManager};
 use runcast_actors::roles::session_manager::SessionManager;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
@@ -52,7 +52,7 @@ pub struct Drained {
     /// Whoever owns the runs.
     pub manager: Addr<RunManager>,
     /// How many there are.
-    pub held: watch::Receiver<usize>,
+    pub held: watch::Receiver<HeldRuns>,
     /// Whoever holds interactive terminals.
     pub sessions: Arc<SessionManager>,
     /// Free while no client is attached to one.
@@ -75,15 +75,21 @@ pub async fn drain(mut drained: Drained) {
     let asked = drained.manager.send(Drain { within: drained.within }).await;
     let limit = drained.within + drained.kill_grace + RECORD_LIMIT;
     if asked.is_ok() {
-        let ended = drained.held.wait_for(|runs| *runs == 0);
+        let ended = drained.held.wait_for(|held| held.runs == 0);
         let in_time = tokio::time::timeout(limit, ended).await.is_ok();
         if !in_time {
-            let runs = *drained.held.borrow();
+            let runs = drained.held.borrow().runs;
             tracing::error!(runs, "runs have not ended; the next start brings them to their end");
         }
     }
     // People go on typing until the runs are done; their clients are told how the sessions ended.
     drained.sessions.stop().await;
+    let recorded = drained.held.wait_for(|held| held.sessions == 0);
+    if tokio::time::timeout(RECORD_LIMIT, recorded).await.is_err() {
+        tracing::error!(
+            "recordings of sessions are not whole; the next start brings them to their end"
+        );
+    }
     let told = drained.sockets.acquire_many(drained.max_sockets);
     let _ = tokio::time::timeout(VIEWERS_LIMIT, told).await;
     drained.closing.send_replace(true);

@@ -37,6 +37,7 @@ mod seek;
 mod service;
 mod size;
 mod stores;
+mod terminals;
 mod text;
 mod throughput;
 mod viewer;
@@ -74,6 +75,8 @@ pub(crate) struct Scale {
     pub(crate) fair_secs: u64,
     /// Bytes of a run of which Redis holds only a part.
     pub(crate) bounded_bytes: u64,
+    /// Seconds that people type into terminals.
+    pub(crate) terminals_secs: u64,
 }
 
 impl Scale {
@@ -96,6 +99,7 @@ impl Scale {
             many_chunks: number("CHUNKS", sized(200_000, 1_000_000))?,
             fair_secs: sized(10, 30),
             bounded_bytes: number("BOUNDED_MEGABYTES", sized(400, 2000))? * 1_000_000,
+            terminals_secs: sized(30, 120),
         })
     }
 }
@@ -103,7 +107,7 @@ impl Scale {
 type Measure = fn(&Scale, &mut Report) -> anyhow::Result<()>;
 
 /// Name, what is measured, and after how many seconds something must be wrong.
-const SCENARIOS: [(&str, Measure, u64); 12] = [
+const SCENARIOS: [(&str, Measure, u64); 13] = [
     ("throughput", throughput::measure, 600),
     ("latency", latency::measure, 300),
     ("join", join::measure, 300),
@@ -116,6 +120,7 @@ const SCENARIOS: [(&str, Measure, u64); 12] = [
     ("remote", remote::measure, 900),
     ("fair", fair::measure, 600),
     ("bounded", bounded::measure, 900),
+    ("terminals", terminals::measure, 300),
 ];
 
 fn main() -> ExitCode {

@@ -7,7 +7,7 @@ use runcast_actors::roles::memory_governor::MemoryLimits;
 use runcast_actors::roles::node::CaptureSettings;
 use runcast_actors::roles::reaper::Retention;
 use runcast_actors::roles::session_manager::{Profile, SessionLimits, SessionSettings};
-use runcast_actors::sessions::RingLimits;
+use runcast_actors::sessions::{Redaction, RingLimits};
 
 use crate::adapters::log_fjall::FjallLogSettings;
 use crate::adapters::objects_s3::{S3Credentials, S3Settings};
@@ -88,7 +88,7 @@ pub(super) fn session_settings(settings: &Settings) -> anyhow::Result<SessionSet
         let command =
             if profile.command.is_empty() { login_shell() } else { profile.command.clone() };
         let (env, directory) = (profile.env.clone(), profile.directory.clone());
-        (name.clone(), Profile { command, env, directory })
+        (name.clone(), Profile { command, env, directory, record: profile.record })
     });
     Ok(SessionSettings {
         limits: SessionLimits {
@@ -107,6 +107,7 @@ pub(super) fn session_settings(settings: &Settings) -> anyhow::Result<SessionSet
         kill_grace: Duration::from_secs(settings.runners.local.kill_grace_secs),
         size: settings.terminal.view().size(),
         roots: sessions.roots.clone(),
+        redaction: Redaction::new(&sessions.redact_patterns)?,
         profiles: profiles.collect(),
     })
 }

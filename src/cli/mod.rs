@@ -10,6 +10,7 @@ mod config;
 mod event_feed;
 mod follow;
 mod healthcheck;
+mod keys;
 mod ls;
 mod migrate;
 mod openapi;
@@ -23,6 +24,7 @@ mod serve;
 mod show;
 mod term;
 mod text;
+mod top;
 mod transfer;
 mod verify;
 mod watch;
@@ -67,6 +69,8 @@ enum Command {
     Rm(rm::RmArgs),
     /// Open an interactive terminal of the service, or come back to it
     Term(term::TermArgs),
+    /// Show what an instance does: memory, sessions, viewers, actors
+    Top(top::TopArgs),
     /// Change or show the schema of the database
     Migrate(migrate::MigrateArgs),
     /// Check or print the configuration
@@ -106,6 +110,7 @@ fn execute(command: Command) -> anyhow::Result<ExitCode> {
         Command::Cancel(args) => block_on(cancel::execute(args)),
         Command::Rm(args) => block_on(rm::execute(args)),
         Command::Term(args) => block_on(term::execute(args)),
+        Command::Top(args) => block_on(top::execute(args)),
         Command::Healthcheck(args) => block_on(healthcheck::execute(args)),
     }
 }

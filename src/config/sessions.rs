@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use runcast_actors::sessions::Redaction;
 use serde::{Deserialize, Serialize};
 
 use super::problems::Rules;
@@ -34,6 +35,9 @@ pub struct SessionsSettings {
     pub db_timeout_ms: u64,
     /// Directories below which sessions may be opened by `projectPath`; absolute.
     pub roots: Vec<PathBuf>,
+    /// What is hidden of commands that are listed or logged: at most 64 regular expressions of at most 1,024 bytes.
+    /// What one matches is shown as `***`, or of it only the group `secret`, where there is one.
+    pub redact_patterns: Vec<String>,
     /// Where their rows are.
     pub store: SessionStoreKind,
     /// What can be opened, by the name that stands in `type`.
@@ -61,10 +65,24 @@ pub struct SessionProfile {
     /// Where it starts without `projectPath`; none: the home of the service's user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<PathBuf>,
+    /// Whether each session is recorded, as a run of one node whose id is that of the session. Output and sizes
+    /// are; what is typed is not, but where the terminal shows it.
+    pub record: bool,
 }
 
 /// What an attached client may lag must fit beside what is kept.
 const MIN_BUFFER: u64 = 512 * 1024;
+/// Options that name a secret, what stands behind `Bearer`, passwords in addresses, and tokens that can be told by
+/// their beginning.
+const REDACTED: [&str; 4] = [
+    r"(?i)(?:token|passw(?:or)?d|passphrase|secret|api[_-]?key|credentials?)[=: ]+(?P<secret>\S+)",
+    r"(?i)bearer +(?P<secret>\S+)",
+    r"://[^/\s:@]*:(?P<secret>[^/\s@]+)@",
+    r"\b(?:gh[a-z]_|github_pat_|glpat-|sk-|xox[a-z]-|AKIA|eyJ)[A-Za-z0-9_.-]{12,}",
+];
+/// So many patterns, and bytes of each, at most.
+const MAX_PATTERNS: usize = 64;
+const MAX_PATTERN_BYTES: usize = 1024;
 const MONTH_SECS: u64 = 30 * 24 * 60 * 60;
 
 impl Default for SessionsSettings {
@@ -73,6 +91,7 @@ impl Default for SessionsSettings {
             command: command.iter().map(|&word| word.to_owned()).collect(),
             env: env.iter().map(|&name| name.to_owned()).collect(),
             directory: None,
+            record: false,
         };
         let claude = ["LANG", "LC_*", "TZ", "NO_COLOR", "ANTHROPIC_*", "CLAUDE_*"];
         Self {
@@ -87,6 +106,7 @@ impl Default for SessionsSettings {
             buffer_lines: 1000,
             db_timeout_ms: 4100,
             roots: Vec::new(),
+            redact_patterns: REDACTED.map(str::to_owned).into(),
             store: SessionStoreKind::Database,
             profiles: BTreeMap::from([
                 ("system".to_owned(), profile(&[], &["LANG", "LC_*", "TZ", "NO_COLOR"])),
@@ -116,8 +136,31 @@ impl SessionsSettings {
             let message = format!("`{}` is not absolute; allowed: absolute paths", root.display());
             rules.broken("sessions.roots", message);
         }
+        self.check_patterns(rules);
         for (name, profile) in &self.profiles {
             profile.check(name, rules);
+        }
+    }
+}
+
+impl SessionsSettings {
+    fn check_patterns(&self, rules: &mut Rules) {
+        let key = "sessions.redact_patterns";
+        if self.redact_patterns.len() > MAX_PATTERNS {
+            let count = self.redact_patterns.len();
+            rules.broken(key, format!("has {count} patterns; allowed: at most {MAX_PATTERNS}"));
+        }
+        for pattern in &self.redact_patterns {
+            if pattern.len() > MAX_PATTERN_BYTES {
+                let shown: String = pattern.chars().take(64).collect();
+                let message =
+                    format!("`{shown}…` is too long; allowed: at most {MAX_PATTERN_BYTES} bytes");
+                rules.broken(key, message);
+            } else if let Err(error) = Redaction::new([pattern]) {
+                let message =
+                    format!("`{pattern}` is no pattern; allowed: regular expressions: {error}");
+                rules.broken(key, message);
+            }
         }
     }
 }

@@ -238,6 +238,15 @@ fn view_of(submission: &Submission) -> RunView {
 
 #[async_trait]
 impl RunStore for FakeStore {
+    async fn submit_owned(
+        &self,
+        _: Submission,
+        _: &InstanceId,
+        _: Duration,
+    ) -> Result<Option<Claim>, StoreError> {
+        unreachable!("no route owns runs")
+    }
+
     async fn submit(&self, submission: Submission) -> Result<Submitted, StoreError> {
         self.look()?;
         let mut runs = self.runs.lock().expect("not poisoned");

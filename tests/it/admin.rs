@@ -182,6 +182,45 @@ async fn actors_and_viewers_show_what_they_do_and_what_waits_for_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secrets_in_commands_are_neither_listed_nor_logged_and_top_shows_the_rest() {
+    let profile = "[sessions.profiles.secret]\n\
+        command = [\"sh\", \"-c\", \"exec sleep 600\", \"--api-key=hunter2\", \"pin-4711\"]\n\
+        [sessions]\nredact_patterns = ['(?i)api-key=(?P<secret>\\S+)', 'pin-\\d+']";
+    let service = Service::builder().config(profile).embedded().start().await;
+    let api = service.api();
+    let wanted = json!({ "projectId": "shop", "type": "secret", "tabName": "till" });
+    let session = api.open_terminal(&wanted).await;
+    let rows = api.get("/admin/sessions").await.expect(200).json();
+    assert_eq!(rows["sessions"][0]["command"], "sh -c exec sleep 600 --api-key=*** ***", "{rows}");
+    let log = service.log();
+    assert!(log.contains("--api-key=***") && !log.contains("hunter2") && !log.contains("pin-4711"));
+
+    let top = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_runcast"))
+            .args(["top", "--server", &service.url()])
+            .args(arguments)
+            .env("NO_COLOR", "1")
+            .output()
+            .expect("runcast runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), said)
+    };
+    let (code, shown, said) = top(&["--once"]);
+    assert_eq!(code, Some(0), "{said}");
+    for text in [id_of(&session), "shop", "till", "1 active", "RunManager", "memory"] {
+        assert!(shown.contains(text), "{text}: {shown}");
+    }
+    let (_, document, _) = top(&["--once", "--json"]);
+    let document: Value = serde_json::from_str(&document).expect("JSON");
+    assert_eq!(document["sessions"]["sessions"][0]["id"], session["id"]);
+    assert_eq!(document["instances"][0]["id"], document["stats"]["instance"]);
+    let (code, _, said) = top(&["--once", "--instance", "nobody"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("there is no instance `nobody`"), "{said}");
+    assert_eq!(top(&["--interval", "0"]).0, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_500_live_nodes_operators_are_answered_at_once() {
     const NODES: usize = 500;
     const LIMIT: Duration = Duration::from_millis(50);

@@ -34,5 +34,7 @@ mod support;
 mod terminal_faults;
 mod terminal_instances;
 mod terminal_limits;
+mod terminal_recording;
+mod terminal_soak;
 mod terminals;
 mod tidy;

@@ -66,6 +66,7 @@ const LONG_FILES: &[&str] = &[
     "actors/src/seek/tests.rs",
     "actors/src/testing/recordings_conformance.rs",
     "actors/src/testing/replica_conformance.rs",
+    "actors/src/testing/store_conformance.rs",
     "actors/src/testing/runner_scripted.rs",
     "src/adapters/log_fjall/writer.rs",
     "src/boot.rs",

@@ -14,6 +14,11 @@ pub trait Runner: Send + Sync {
     /// Starts it. Must be called on the thread whose runtime will read the outputs.
     async fn start(&self, command: NodeCommand) -> Result<Started, StartError>;
 
+    /// True if the nodes of this run count among those that may run at once.
+    fn takes_slot(&self, _: &RunKey) -> bool {
+        true
+    }
+
     /// Ends what is left of a process that a dead instance of this machine had started; nothing if its
     /// numbers belong to somebody else by now.
     async fn kill_leftovers(&self, identity: ProcessIdentity);

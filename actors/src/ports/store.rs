@@ -19,6 +19,15 @@ pub trait RunStore: Send + Sync {
     /// Keeps a submitted run as QUEUED.
     async fn submit(&self, submission: Submission) -> Result<Submitted, StoreError>;
 
+    /// Keeps a submitted run that `owner` has from the beginning: nobody else claims it. None: there is or was one
+    /// of its id.
+    async fn submit_owned(
+        &self,
+        submission: Submission,
+        owner: &InstanceId,
+        lease: Duration,
+    ) -> Result<Option<Claim>, StoreError>;
+
     /// The run with its nodes as of its checkpoint.
     async fn find(&self, run: &RunKey) -> Result<Option<StoredRun>, StoreError>;
 

@@ -261,7 +261,7 @@ impl Owner {
             gate,
             budget: self.service.budget.clone(),
             runner: self.service.runner.clone(),
-            slots: self.service.slots.clone(),
+            slots: self.slots(),
             settings: self.service.capture,
             inputs: Arc::new(stored.spec.inputs.clone()),
             group: group.kill_switch().clone(),
@@ -290,6 +290,15 @@ impl Owner {
             Ok(())
         } else {
             Err(ExitStatus::failed("the run ended without its last entry"))
+        }
+    }
+
+    /// Who gives nodes their turn.
+    fn slots(&self) -> Arc<Semaphore> {
+        if self.service.runner.takes_slot(&self.claim.run) {
+            self.service.slots.clone()
+        } else {
+            Arc::new(Semaphore::new(1))
         }
     }
 

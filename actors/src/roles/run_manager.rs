@@ -15,7 +15,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::prelude::*;
-use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -30,8 +29,9 @@ use crate::roles::owner::{Service, Succession, own};
 use crate::roles::run::Run;
 use crate::run_view::FailureKind;
 
-use self::held::Held;
-pub use self::messages::{AnnotateRun, CancelRun, Drain, GetRun, IsHeld, RunSubmitted};
+pub use self::held::HeldRuns;
+use self::held::{Held, ManagerState};
+pub use self::messages::{AnnotateRun, CancelRun, Drain, GetRun, IsHeld, OwnRun, RunSubmitted};
 use self::takeovers::{Decision, Takeovers};
 
 /// How often queued runs are looked for when nobody tells.
@@ -49,16 +49,8 @@ pub struct RunManager {
     /// A cancelled run may wait to be claimed.
     cancel_queued: bool,
     draining: bool,
-    count: watch::Sender<usize>,
+    count: watch::Sender<HeldRuns>,
     child: ChildContext,
-}
-
-/// What the manager shows of itself.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ManagerState {
-    runs: usize,
-    max_runs: usize,
 }
 
 /// Whether the database is being asked for queued runs.
@@ -75,7 +67,7 @@ impl RunManager {
     pub fn new(
         service: Arc<Service>,
         max_runs: usize,
-        count: watch::Sender<usize>,
+        count: watch::Sender<HeldRuns>,
         child: ChildContext,
     ) -> Self {
         Self {
@@ -93,7 +85,8 @@ impl RunManager {
 
     fn look(&mut self, ctx: &mut Context<Self>) {
         // What only waits for rows or archive runs nothing; it is bounded by the disk of the log.
-        let is_running = |held: &&Held| !held.owned.has_ended.load(Ordering::Relaxed);
+        let is_running =
+            |held: &&Held| !held.is_session && !held.owned.has_ended.load(Ordering::Relaxed);
         let running = self.runs.values().filter(is_running).count();
         let free = self.max_runs.saturating_sub(running).min(CLAIMS_AT_ONCE);
         // A queued run that is to end needs no room; one that is to run does.
@@ -147,11 +140,12 @@ impl RunManager {
 
     fn own(&mut self, claim: Claim, succession: Succession, ctx: &mut Context<Self>) {
         let (run, epoch) = (claim.run.clone(), claim.epoch);
+        let is_session = !self.service.runner.takes_slot(&run);
         tracing::info!(%run, %epoch, previous = ?succession.previous, "run claimed");
         let owned = own(&self.service, claim, succession);
         let group = owned.group.clone();
-        self.runs.insert(run.clone(), Held { epoch, owned, annotation: None });
-        self.count.send_replace(self.runs.len());
+        self.runs.insert(run.clone(), Held { epoch, owned, annotation: None, is_session });
+        self.tell_count();
         let ended = async move { group.ended().await };
         ctx.spawn(ended.into_actor(self).map(move |status, manager, ctx| {
             manager.forget(&run, epoch, &status, ctx);
@@ -162,7 +156,7 @@ impl RunManager {
         let is_this = self.runs.get(run).is_some_and(|held| held.epoch == epoch);
         if is_this {
             self.runs.remove(run);
-            self.count.send_replace(self.runs.len());
+            self.tell_count();
         }
         if status.is_fault() {
             tracing::error!(%run, %epoch, %status, "a run's group has ended with a fault");
@@ -221,6 +215,11 @@ impl RunManager {
         }));
     }
 
+    fn tell_count(&self) {
+        let sessions = self.runs.values().filter(|held| held.is_session).count();
+        self.count.send_replace(HeldRuns { runs: self.runs.len() - sessions, sessions });
+    }
+
     fn run(&self, run: &RunKey) -> Option<Addr<Run>> {
         self.runs.get(run)?.owned.run.borrow().address()
     }
@@ -232,7 +231,7 @@ impl Actor for RunManager {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(1024);
         let (held, max_runs) = (self.count.subscribe(), self.max_runs);
-        self.child.observe(move || Shown::new(ManagerState { runs: *held.borrow(), max_runs }));
+        self.child.observe(move || Shown::new(ManagerState { held: *held.borrow(), max_runs }));
         ctx.run_interval(POLL, Self::look);
         self.look(ctx);
     }
@@ -244,6 +243,15 @@ impl Handler<IsHeld> for RunManager {
     fn handle(&mut self, IsHeld(run): IsHeld, _: &mut Context<Self>) -> bool {
         self.child.handled(1);
         self.runs.contains_key(&run)
+    }
+}
+
+impl Handler<OwnRun> for RunManager {
+    type Result = ();
+
+    fn handle(&mut self, OwnRun(claim): OwnRun, ctx: &mut Context<Self>) {
+        self.child.handled(1);
+        self.own(*claim, Succession { previous: None, cause: FailureKind::Lost }, ctx);
     }
 }
 
@@ -334,7 +342,7 @@ impl Handler<LeasesLost> for RunManager {
                 held.owned.group.kill_switch().kill(ExitStatus::Stopped);
             }
         }
-        self.count.send_replace(self.runs.len());
+        self.tell_count();
     }
 }
 

@@ -9,11 +9,15 @@
 mod attachment;
 mod clients;
 mod handle;
+mod recorded_terminals;
+mod recording;
 mod steps;
 
 pub use attachment::{Attachment, Told, TypeError, Typist};
 pub use clients::{AttachError, AttachOptions};
 pub use handle::{SessionFigures, SessionHandle};
+pub use recorded_terminals::RecordedTerminals;
+pub(crate) use recording::{NODE, Recording, tap};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +40,8 @@ const INPUT_PIECES: usize = 8;
 const DRAIN: Duration = Duration::from_millis(200);
 /// How often it is looked whether the rest of a session that was asked to end has ended.
 const GROUP_POLL: Duration = Duration::from_millis(50);
+/// How often a run that is busy is asked to note another size.
+const SIZE_POLL: Duration = Duration::from_millis(50);
 /// How long what a process left behind is read at most.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -46,6 +52,8 @@ pub struct Session {
     pub(crate) command: TerminalCommand,
     pub(crate) kill_grace: Duration,
     pub(crate) ends: SessionEnds,
+    /// None: it is not recorded.
+    pub(crate) recording: Option<Recording>,
 }
 
 /// What the task takes from its handle.
@@ -58,18 +66,29 @@ pub(crate) struct SessionEnds {
 impl Session {
     /// Opens the terminal and attends it to its end.
     pub async fn run(self, child: &ChildContext) -> ExitStatus {
-        let Self { handle, host, command, kill_grace, ends } = self;
+        let Self { handle, host, command, kill_grace, ends, mut recording } = self;
         let shown = handle.clone();
         child.observe(move || shown_of(&shown));
         match host.open(command).await {
             Ok(opened) => {
                 handle.opened(opened.identity, &opened.directory);
-                let terminal =
+                if let Some(recording) = &mut recording {
+                    recording.tap.opened(Ok(opened.identity));
+                }
+                let mut terminal =
                     Terminal::new(opened, handle.clone(), ends, kill_grace, child.clone());
+                terminal.noted_size =
+                    recording.as_ref().map(|recording| recording.tap.noted_size.clone());
+                terminal.recording = recording;
                 let (end, reason) = terminal.attend().await;
                 handle.ended(end, reason);
             }
-            Err(error) => handle.failed(&error.to_string()),
+            Err(error) => {
+                if let Some(recording) = &mut recording {
+                    recording.tap.opened(Err(error.to_string()));
+                }
+                handle.failed(&error.to_string());
+            }
         }
         ExitStatus::Finished
     }
@@ -93,6 +112,9 @@ fn shown_of(handle: &SessionHandle) -> Shown {
 
 struct Terminal {
     child: ChildContext,
+    recording: Option<Recording>,
+    /// The size that its run has noted.
+    noted_size: Option<watch::Receiver<TerminalSize>>,
     opened: OpenTerminal,
     handle: Arc<SessionHandle>,
     ends: SessionEnds,
@@ -118,6 +140,8 @@ impl Terminal {
     ) -> Self {
         Self {
             child,
+            recording: None,
+            noted_size: None,
             opened,
             handle,
             ends,
@@ -136,22 +160,27 @@ impl Terminal {
         let mut buffer = BytesMut::new();
         loop {
             // Who was asked to end may take the grace for it, with everything it has started.
+            let is_recorded =
+                self.recording.as_ref().is_none_or(|recording| recording.tap.has_room());
             if let Some(end) = self.end
                 && self.kill_at.is_none()
-                && (self.is_read || passed(self.leave_at))
+                && (self.is_read || (passed(self.leave_at) && is_recorded))
             {
                 return (end, self.reason.unwrap_or(EndReason::Exited));
             }
             // Once the process has ended nobody is waited for: what is left is bounded.
-            let may_read = !self.is_read && (self.end.is_some() || self.handle.has_room());
+            let is_read_on = self.end.is_some() || self.handle.has_room();
+            let may_read = !self.is_read && is_read_on && is_recorded;
             let (takes_input, has_ended) = (self.end.is_none(), self.end.is_some());
+            let size_is_due = !has_ended && self.size_is_due();
             tokio::select! {
                 ready = self.opened.output.readable(), if may_read => {
                     self.read(ready, &mut buffer);
                     // A flood must not keep the other sessions of this thread waiting.
                     tokio::task::yield_now().await;
                 }
-                () = self.handle.room(), if !may_read && !self.is_read => {}
+                () = self.handle.room(), if !is_read_on && !self.is_read => {}
+                () = room(self.recording.as_ref()), if !is_recorded => {}
                 ready = self.opened.input.writable(), if takes_input && !self.pending.is_empty() => {
                     self.write(&ready);
                 }
@@ -161,6 +190,8 @@ impl Terminal {
                     self.write(&Ok(()));
                 }
                 Ok(()) = self.ends.size.changed(), if !has_ended => self.resize(),
+                size = next_size(&mut self.noted_size), if !has_ended => self.apply(size),
+                () = tokio::time::sleep(SIZE_POLL), if size_is_due => self.resize(),
                 reason = asked_to_end(&mut self.ends.end), if self.reason.is_none() => {
                     self.terminate(reason);
                 }
@@ -174,7 +205,7 @@ impl Terminal {
                         self.kill_at = None;
                     }
                 }
-                () = until(self.leave_at), if has_ended && self.kill_at.is_none() => {}
+                () = until(self.leave_at), if has_ended && self.kill_at.is_none() && is_recorded => {}
             }
         }
     }
@@ -186,7 +217,15 @@ impl Terminal {
             Ok(Some(0)) => self.is_read = true,
             Ok(Some(_)) => {
                 self.handle.written(buffer);
-                buffer.clear();
+                let piece = buffer.split().freeze();
+                if let Some(recording) = &self.recording
+                    && !recording.tap.write(piece)
+                    && self.end.is_none()
+                    && self.reason.is_none()
+                {
+                    tracing::error!(session = %self.handle.id(), "its recording has ended, so the session ends");
+                    self.terminate(EndReason::Failed);
+                }
                 if self.end.is_some() {
                     self.leave_at = self.next_leave();
                 }
@@ -215,8 +254,22 @@ impl Terminal {
         }
     }
 
+    /// What is recorded has to say when the size changed: the run notes it before the terminal has it.
     fn resize(&mut self) {
         let size = *self.ends.size.borrow_and_update();
+        match &self.recording {
+            Some(recording) => recording.ask_for_size(size),
+            None => self.apply(size),
+        }
+    }
+
+    /// True while the run has not noted the size that is wanted.
+    fn size_is_due(&self) -> bool {
+        let wanted = *self.ends.size.borrow();
+        self.noted_size.as_ref().is_some_and(|noted| *noted.borrow() != wanted)
+    }
+
+    fn apply(&mut self, size: TerminalSize) {
         if let Err(error) = self.opened.process.resize(size) {
             tracing::warn!(session = %self.handle.id(), %error, "a terminal keeps its size");
         }
@@ -225,6 +278,9 @@ impl Terminal {
     fn terminate(&mut self, reason: EndReason) {
         self.reason = Some(reason);
         self.handle.ending();
+        if let Some(recording) = &self.recording {
+            recording.end();
+        }
         if self.end.is_none() {
             self.opened.process.terminate();
             self.kill_at = Some(Instant::now() + self.kill_grace);
@@ -260,6 +316,24 @@ async fn asked_to_end(end: &mut watch::Receiver<Option<EndReason>>) -> EndReason
     let asked = end.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
     // Without a handle nobody can reach it.
     asked.unwrap_or(EndReason::Stopped)
+}
+
+/// Waits until the recording takes more.
+async fn room(recording: Option<&Recording>) {
+    match recording {
+        Some(recording) => recording.tap.room().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until the run has noted another size.
+async fn next_size(noted: &mut Option<watch::Receiver<TerminalSize>>) -> TerminalSize {
+    if let Some(noted) = noted
+        && noted.changed().await.is_ok()
+    {
+        return *noted.borrow_and_update();
+    }
+    std::future::pending().await
 }
 
 fn passed(at: Option<Instant>) -> bool {

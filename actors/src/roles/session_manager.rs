@@ -7,13 +7,15 @@
 
 mod admission;
 mod opening;
+mod recorder;
 mod rows;
 mod settings;
 mod upkeep;
 
 pub use opening::{OpenError, OpenSession, Opened};
+pub use recorder::SessionRecorder;
 pub use rows::{RowsError, SessionRows};
-pub use settings::{Profile, SessionLimits, SessionSettings};
+pub use settings::{AvailableProfile, Profile, SessionLimits, SessionSettings};
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -28,7 +30,7 @@ use crate::ids::{InstanceId, TenantId};
 use crate::kernel::{ArbiterPool, KillSwitch, Observers, RestartPolicy, Supervisor};
 use crate::moment::Timestamp;
 use crate::ports::{SessionClaim, SessionRow, TerminalCommand, TerminalHost};
-use crate::roles::session::{Session, SessionHandle};
+use crate::roles::session::{Recording, Session, SessionHandle};
 use crate::sessions::{EndReason, SessionId, SessionState};
 
 /// Sessions that have ended and are still shown from memory; of more the oldest go.
@@ -43,6 +45,7 @@ pub struct SessionManager {
     arbiters: Arc<ArbiterPool>,
     observers: Observers,
     root: KillSwitch,
+    recorder: Option<SessionRecorder>,
     registry: Mutex<Registry>,
     /// No session of this life is older.
     born: Timestamp,
@@ -79,12 +82,15 @@ pub struct SessionParts {
     pub observers: Observers,
     /// What ends them all.
     pub root: KillSwitch,
+    /// What records them; none: those that should be recorded are refused.
+    pub recorder: Option<SessionRecorder>,
 }
 
 impl SessionManager {
     /// A manager of no sessions yet.
     pub fn new(parts: SessionParts) -> Arc<Self> {
-        let SessionParts { instance, settings, host, rows, arbiters, observers, root } = parts;
+        let SessionParts { instance, settings, host, rows, arbiters, observers, root, recorder } =
+            parts;
         Arc::new(Self {
             instance,
             settings,
@@ -93,6 +99,7 @@ impl SessionManager {
             arbiters,
             observers,
             root,
+            recorder,
             registry: Mutex::default(),
             born: Timestamp::now().whole_millis(),
             stopping: AtomicBool::new(false),
@@ -142,11 +149,12 @@ impl SessionManager {
         &self.rows
     }
 
-    /// What can be opened, and whether its program is here.
-    pub fn profiles(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.settings.profiles.iter().map(|(name, profile)| {
-            let program = profile.command.first().map_or("", String::as_str);
-            (name.as_str(), self.host.has_program(program))
+    /// What can be opened.
+    pub fn profiles(&self) -> impl Iterator<Item = AvailableProfile<'_>> {
+        self.settings.profiles.iter().map(|(name, profile)| AvailableProfile {
+            name,
+            is_installed: self.host.has_program(profile.program()),
+            is_recorded: profile.record,
         })
     }
 
@@ -225,7 +233,8 @@ impl SessionManager {
             id = SessionId::generate(now);
         }
         let view = self.first_view(id.clone(), now, request, command.size);
-        let shown = command.argv.join(" ");
+        let shown = self.settings.redaction.apply(&command.argv.join(" "));
+        tracing::info!(session = %id, project = %request.key.project, command = shown, "a session is opened");
         let ring = self.settings.ring;
         let (handle, ends) = SessionHandle::new(request.key.clone(), view, shown, ring);
         let group = Supervisor::new(id.as_str(), &self.root, self.observers.clone())
@@ -236,6 +245,7 @@ impl SessionManager {
             command,
             kill_grace: self.settings.kill_grace,
             ends,
+            recording: None,
         };
         self.begin(&group, session);
         registry.sessions.insert(id, Held { handle: handle.clone(), _group: group, ended: None });
@@ -257,9 +267,30 @@ impl SessionManager {
                     manager.forget(session.handle.id());
                     return crate::kernel::ExitStatus::Finished;
                 }
+                if manager.is_recorded(&session.handle.key().profile) {
+                    match manager.record(&session.handle).await {
+                        Ok(recording) => session.recording = Some(recording),
+                        Err(message) => {
+                            session.handle.failed(&message);
+                            return crate::kernel::ExitStatus::Finished;
+                        }
+                    }
+                }
                 session.run(&child).await
             }
         });
+    }
+
+    /// True if sessions of this profile are recorded.
+    pub fn is_recorded(&self, profile: &str) -> bool {
+        self.settings.profiles.get(profile).is_some_and(|profile| profile.record)
+    }
+
+    async fn record(&self, handle: &Arc<SessionHandle>) -> Result<Recording, String> {
+        match &self.recorder {
+            Some(recorder) => recorder.begin(handle).await,
+            None => Err("nothing can be recorded here".to_owned()),
+        }
     }
 
     /// Forgets one that never came to be here.

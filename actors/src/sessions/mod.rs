@@ -5,11 +5,13 @@
 
 pub mod output_ring;
 pub mod queries;
+pub mod redaction;
 mod sequences;
 pub mod state;
 pub mod view;
 
 pub use output_ring::{OutputRing, Repaint, RingLimits, RingRead};
 pub use queries::Queries;
+pub use redaction::Redaction;
 pub use state::{EndReason, SessionState, WrongTransition};
 pub use view::{SessionId, SessionKey, SessionView};

@@ -168,6 +168,15 @@ impl SessionView {
         Ok(())
     }
 
+    /// How its program ended, as far as that is known.
+    pub fn end(&self) -> ProcessEnd {
+        match (self.exit_code, self.signal) {
+            (Some(code), _) => ProcessEnd::Code(code),
+            (None, Some(signal)) => ProcessEnd::Signal(signal),
+            (None, None) => ProcessEnd::Unknown,
+        }
+    }
+
     /// Notes how its program ended.
     pub fn set_end(&mut self, end: ProcessEnd) {
         match end {

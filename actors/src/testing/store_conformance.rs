@@ -34,6 +34,7 @@ where
     traces_are_filtered(&*fresh(6).await).await;
     cancel_annotate_and_purge(&*fresh(7).await).await;
     cancelled_runs_are_claimed_first_or_alone(&*fresh(8).await).await;
+    a_run_that_is_owned_from_the_beginning_is_nobody_elses(&*fresh(9).await).await;
 }
 
 fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
@@ -178,6 +179,24 @@ async fn a_run_is_claimed_once(store: Arc<dyn RunStore>) {
         assert_eq!(claim.stored.view.nodes.as_ref().map(Vec::len), Some(2));
         assert_eq!(claim.cancel_requested, claim.run.run.as_str() == "run-03");
     }
+}
+
+async fn a_run_that_is_owned_from_the_beginning_is_nobody_elses(store: &dyn RunStore) {
+    let (mine, other) = (name::<InstanceId>("mine"), name::<InstanceId>("other"));
+    let submit = async || store.submit_owned(submission("owned", "t"), &mine, LEASE).await;
+    let claim = submit().await.expect("the store answers").expect("it is new");
+    assert_eq!((&claim.run, claim.epoch), (&run_key("owned"), Epoch(0)));
+    assert_eq!((claim.recorded_through, claim.archived_through), (Seq::START, Seq::START));
+    assert_eq!(claim.stored.view.nodes.as_ref().map(Vec::len), Some(2));
+    assert!(submit().await.expect("the store answers").is_none(), "its id is taken");
+    let claims = store.claim(&other, LEASE, 10).await.expect("the store answers");
+    assert!(claims.is_empty(), "nobody else may have it");
+    let leases = store.leases().await.expect("the store answers");
+    assert_eq!((leases.len(), &leases[0].owner), (1, &Some(mine.clone())));
+    let held = [(claim.run.clone(), claim.epoch)];
+    let lost = store.renew(&mine, LEASE, &held).await.expect("the store answers");
+    assert!(lost.is_empty());
+    store.release(&claim.run, claim.epoch).await.expect("it is given back");
 }
 
 async fn cancelled_runs_are_claimed_first_or_alone(store: &dyn RunStore) {

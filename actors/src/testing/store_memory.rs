@@ -133,6 +133,23 @@ impl RunStore for MemoryStore {
         Ok(Submitted::Created(Box::new(stored)))
     }
 
+    async fn submit_owned(
+        &self,
+        submission: Submission,
+        owner: &InstanceId,
+        lease: Duration,
+    ) -> Result<Option<Claim>, StoreError> {
+        let run = submission.run.clone();
+        if self.rows()?.contains_key(&run) {
+            return Ok(None);
+        }
+        self.submit(submission).await?;
+        let mut rows = self.rows()?;
+        let row = rows.get_mut(&run).expect("it was submitted");
+        row.hold(owner, lease);
+        Ok(Some(row.claim(&run)))
+    }
+
     async fn find(&self, run: &RunKey) -> Result<Option<StoredRun>, StoreError> {
         Ok(self.rows()?.get(run).map(Row::stored))
     }

@@ -27,6 +27,19 @@ impl RunStore for SqlStore {
         self.limited(async move |store| submit::submit(&store, &submission).await).await
     }
 
+    async fn submit_owned(
+        &self,
+        submission: Submission,
+        owner: &InstanceId,
+        lease: Duration,
+    ) -> Result<Option<Claim>, StoreError> {
+        let owner = owner.clone();
+        self.limited(async move |store| {
+            submit::submit_owned(&store, &submission, &owner, lease).await
+        })
+        .await
+    }
+
     async fn find(&self, run: &RunKey) -> Result<Option<StoredRun>, StoreError> {
         let run = run.clone();
         self.limited(async move |store| query::find(&store, &run).await).await

@@ -1,8 +1,10 @@
 //! Submission of runs, and what can be changed of them later.
 
-use runcast_actors::ids::RunKey;
+use std::time::Duration;
+
+use runcast_actors::ids::{InstanceId, RunKey, Seq};
 use runcast_actors::moment::Timestamp;
-use runcast_actors::ports::{Annotation, StoreError, StoredRun, Submission, Submitted};
+use runcast_actors::ports::{Annotation, Claim, StoreError, StoredRun, Submission, Submitted};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -21,12 +23,30 @@ pub(super) async fn submit(
     if let Some(existing) = compare(store, submission, &fingerprint).await? {
         return Ok(existing);
     }
-    if let Some(created) = insert(store, submission, &fingerprint).await? {
+    if let Some(created) = insert(store, submission, &fingerprint, None).await? {
         return Ok(Submitted::Created(Box::new(created)));
     }
     compare(store, submission, &fingerprint).await?.ok_or_else(|| {
         StoreError::Broken(format!("run {} is neither new nor there", submission.run))
     })
+}
+
+pub(super) async fn submit_owned(
+    store: &SqlStore,
+    submission: &Submission,
+    owner: &InstanceId,
+    lease: Duration,
+) -> Result<Option<Claim>, StoreError> {
+    let fingerprint = submission.fingerprint();
+    let stored = insert(store, submission, &fingerprint, Some((owner, lease))).await?;
+    Ok(stored.map(|stored| Claim {
+        run: submission.run.clone(),
+        epoch: stored.view.epoch,
+        stored,
+        recorded_through: Seq::START,
+        archived_through: Seq::START,
+        cancel_requested: false,
+    }))
 }
 
 async fn compare(
@@ -51,8 +71,10 @@ async fn insert(
     store: &SqlStore,
     submission: &Submission,
     fingerprint: &str,
+    owner: Option<(&InstanceId, Duration)>,
 ) -> Result<Option<StoredRun>, StoreError> {
-    let view = submission.queued_view(Timestamp::now());
+    let now = Timestamp::now();
+    let view = submission.queued_view(now);
     let run = &submission.run;
     let row = runs::ActiveModel {
         tenant_id: Set(run.tenant.to_string()),
@@ -68,6 +90,9 @@ async fn insert(
         created_at: Set(view.created_at.0),
         progress: Set(json(&view.progress)),
         failure: NotSet,
+        owner: Set(owner.map(|(owner, _)| owner.to_string())),
+        lease_until: Set(owner.map(|(_, lease)| now.plus(lease).0)),
+        claimed_at: Set(owner.map(|_| now.0)),
         ..Default::default()
     };
     let failed = |error| store_error(&error);

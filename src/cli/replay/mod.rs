@@ -4,7 +4,7 @@
 //! bytes are written at once, unless a speed is asked for.
 
 mod clock;
-mod keys;
+
 mod source;
 
 use std::io::Write as _;
@@ -18,12 +18,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use self::clock::Clock;
-use self::keys::Key;
 use self::source::{FileSource, Played, ServerSource, Source, What};
 use super::cast_file::is_file_name;
 use super::client::{ApiClient, Connection};
 use super::own_terminal::{OwnTerminal, size_note};
 use super::watch::INTERRUPTED;
+use crate::cli::keys::{self, Key};
 
 /// Notes that are kept for the end of a replay on a terminal.
 const KEPT_NOTES: usize = 20;

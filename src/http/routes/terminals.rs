@@ -97,8 +97,7 @@ pub(crate) async fn list_terminals(
         ListedTerminal { session, connection_url }
     });
     let types = api.sessions.profiles();
-    let types =
-        types.map(|(name, installed)| SessionType { name: name.to_owned(), installed }).collect();
+    let types = types.map(SessionType::of).collect();
     Ok(HttpResponse::Ok().json(TerminalList::of(listed.collect(), types, api.governor.now())))
 }
 

@@ -26,6 +26,7 @@ pub(super) fn echoing() -> Arc<SessionManager> {
         arbiters: Arc::new(ArbiterPool::new(1, "sessions").expect("a thread")),
         observers: Observers::new(),
         root: KillSwitch::new(),
+        recorder: None,
     })
 }
 

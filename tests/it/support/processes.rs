@@ -33,3 +33,19 @@ pub(crate) async fn wait_gone(mark: &str, within: Duration) {
     let is_gone = tokio::time::timeout(within, gone).await.is_ok();
     assert!(is_gone, "left after {within:?}: {:?}", marked(mark));
 }
+
+/// Children of this process that have ended and that it has not reaped.
+pub(crate) fn zombies_of(parent: u32) -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").expect("/proc").flatten();
+    entries
+        .filter_map(|entry| {
+            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            // The name stands in parentheses and may hold anything: state and parent come behind the last one.
+            let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+            let is_zombie = fields.next()? == "Z";
+            let is_child = fields.next()?.parse::<u32>().ok()? == parent;
+            (is_zombie && is_child).then_some(pid)
+        })
+        .collect()
+}

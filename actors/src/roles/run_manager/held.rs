@@ -1,11 +1,30 @@
 //! A run as its manager holds it.
 
 use actix::Addr;
+use serde::Serialize;
 
 use crate::ids::Epoch;
 use crate::ports::Annotation;
 use crate::roles::owner::{OwnedRun, RunActor};
 use crate::roles::run::Run;
+
+/// How many runs an instance owns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct HeldRuns {
+    /// Those that were submitted.
+    pub runs: usize,
+    /// Those that are recordings of sessions.
+    pub sessions: usize,
+}
+
+/// What the manager shows of itself.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ManagerState {
+    #[serde(flatten)]
+    pub(super) held: HeldRuns,
+    pub(super) max_runs: usize,
+}
 
 /// A run that this instance owns.
 pub(super) struct Held {
@@ -15,6 +34,8 @@ pub(super) struct Held {
     pub(super) owned: OwnedRun,
     /// What the actor of the run is told once it is there.
     pub(super) annotation: Option<Annotation>,
+    /// It is the recording of a session, which ends when that ends.
+    pub(super) is_session: bool,
 }
 
 impl Held {

@@ -5,13 +5,18 @@ use std::time::Duration;
 use actix::{Addr, Message};
 
 use crate::ids::RunKey;
-use crate::ports::Annotation;
+use crate::ports::{Annotation, Claim};
 use crate::roles::run::Run;
 
 /// A run was submitted: look for it now.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct RunSubmitted;
+
+/// Own this run, which was claimed for this instance.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct OwnRun(pub Box<Claim>);
 
 /// Own nothing new; end what still runs at the deadline.
 #[derive(Debug, Message)]

@@ -39,7 +39,7 @@ impl SessionManager {
             let allowed = self.settings.profiles.keys().cloned().collect();
             return Err(OpenError::UnknownProfile { profile: name.clone(), allowed });
         };
-        let program = profile.command.first().map_or("", String::as_str);
+        let program = profile.program();
         if !self.host.has_program(program) {
             return Err(OpenError::NotInstalled {
                 profile: name.clone(),

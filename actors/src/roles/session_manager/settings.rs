@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::entry::TerminalSize;
-use crate::sessions::RingLimits;
+use crate::sessions::{Redaction, RingLimits};
 
 /// Limits, times and profiles.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct SessionSettings {
     pub size: TerminalSize,
     /// Directories below which sessions may be opened.
     pub roots: Vec<PathBuf>,
+    /// What is hidden of commands that are shown or logged.
+    pub redaction: Redaction,
     /// What can be opened, by its name.
     pub profiles: BTreeMap<String, Profile>,
 }
@@ -42,6 +44,7 @@ impl SessionSettings {
             command: vec![program.to_owned()],
             env: vec!["LANG".to_owned()],
             directory: None,
+            record: false,
         };
         let profiles = ["echo", MISSING_PROGRAM, BROKEN_PROGRAM]
             .map(|program| (program.to_owned(), profile(program)));
@@ -55,6 +58,7 @@ impl SessionSettings {
             kill_grace: Duration::from_secs(5),
             size: TerminalSize { cols: 80, rows: 24 },
             roots: vec![PathBuf::from(DIRECTORY)],
+            redaction: Redaction::default(),
             profiles: profiles.into(),
         }
     }
@@ -80,9 +84,27 @@ pub struct Profile {
     pub env: Vec<String>,
     /// Where it starts when nobody says; none: the home of the service's user.
     pub directory: Option<PathBuf>,
+    /// Whether each of its sessions is recorded.
+    pub record: bool,
+}
+
+/// A profile as clients see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AvailableProfile<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Whether its program is here.
+    pub is_installed: bool,
+    /// Whether each of its sessions is recorded.
+    pub is_recorded: bool,
 }
 
 impl Profile {
+    /// The program that it runs.
+    pub fn program(&self) -> &str {
+        self.command.first().map_or("", String::as_str)
+    }
+
     /// True if clients may set this variable.
     pub fn allows(&self, name: &str) -> bool {
         self.env.iter().any(|allowed| match allowed.strip_suffix('*') {

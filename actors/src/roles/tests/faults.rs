@@ -111,7 +111,7 @@ impl Runner for PanickingRunner {
 
 fn manage(world: &World) -> Supervisor {
     let core = Supervisor::new("service", &world.service.root, world.service.observers.clone());
-    let (service, count) = (world.service.clone(), watch::Sender::new(0));
+    let (service, count) = (world.service.clone(), watch::Sender::default());
     let factory = move |child| RunManager::new(service.clone(), 10, count.clone(), child);
     let spec = ChildSpec { name: "RunManager", policy: RestartPolicy::Never, factory };
     core.spawn_actor(&ArbiterHandle::current(), spec);

@@ -50,6 +50,7 @@ impl World {
             arbiters: Arc::new(ArbiterPool::of_this_thread()),
             observers: Observers::new(),
             root: KillSwitch::new(),
+            recorder: None,
         });
         let kept =
             tokio::task::spawn_local(manager.clone().keep(crate::kernel::ChildContext::of_test()));

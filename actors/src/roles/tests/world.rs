@@ -203,8 +203,9 @@ impl World {
     pub(super) async fn manager(&self, max_runs: usize) -> Addr<RunManager> {
         let group = Supervisor::new("service", &self.service.root, self.service.observers.clone());
         let service = self.service.clone();
-        let factory =
-            move |child| RunManager::new(service.clone(), max_runs, watch::Sender::new(0), child);
+        let factory = move |child| {
+            RunManager::new(service.clone(), max_runs, watch::Sender::default(), child)
+        };
         let spec = ChildSpec { name: "RunManager", policy: RestartPolicy::Never, factory };
         let manager = group.spawn_actor(&self.service.arbiters.pick(0), spec);
         let address = manager.ready().await.expect("it starts");

@@ -69,6 +69,8 @@ pub(crate) struct SessionRow {
     #[serde(rename = "type")]
     profile: String,
     tab_name: String,
+    /// What it runs, without secrets (`sessions.redact_patterns`).
+    command: String,
     #[schema(value_type = schema::SessionState)]
     state: SessionState,
     pid: Option<i32>,
@@ -128,6 +130,7 @@ fn row(session: &SessionHandle) -> SessionRow {
         user_id: view.user_id,
         profile: view.profile,
         tab_name: view.tab_name,
+        command: session.command().to_owned(),
         state: view.state,
         pid: view.pid,
         attached: view.attached,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use runcast_actors::entry::TerminalSize;
 use runcast_actors::ids::ProjectId;
 use runcast_actors::ports::ProcessMemory;
-use runcast_actors::roles::session_manager::OpenSession;
+use runcast_actors::roles::session_manager::{AvailableProfile, OpenSession};
 use runcast_actors::screen::VirtualTerminal;
 use runcast_actors::sessions::{SessionKey, SessionView};
 use serde::{Deserialize, Serialize};
@@ -176,9 +176,18 @@ pub(crate) struct ListedTerminal {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SessionType {
     #[serde(rename = "type")]
-    pub(super) name: String,
+    name: String,
     /// True if its program is here.
-    pub(super) installed: bool,
+    installed: bool,
+    /// True if each of its sessions is recorded, as a run with the id of the session.
+    recorded: bool,
+}
+
+impl SessionType {
+    pub(super) fn of(profile: AvailableProfile<'_>) -> Self {
+        let AvailableProfile { name, is_installed, is_recorded } = profile;
+        Self { name: name.to_owned(), installed: is_installed, recorded: is_recorded }
+    }
 }
 
 /// What this instance takes of memory, in bytes.
