@@ -261,27 +261,25 @@ pub async fn run(
         lease: service.lease,
     });
     core.spawn_follower("LeaseKeeper", policy, &arbiter, move |child| keeper.clone().keep(child));
-    if takes_runs {
-        // What this instance owned before it was stopped or killed is brought to its end first.
-        let mut own = store.leases().await?;
-        own.retain(|lease| lease.owner.as_ref() == Some(&instance));
-        manager.send(TakeOver(own)).await?;
-        let leases = Arc::new(LeaseWatch {
-            instance: instance.clone(),
-            store: store.clone(),
-            manager: manager.clone(),
-            lease: service.lease,
-            can_write: presence.can_write(),
+    // What this instance owned before it was stopped or killed is brought to its end first. One that serves clients
+    // alone owns recordings of sessions.
+    let mut own = store.leases().await?;
+    own.retain(|lease| lease.owner.as_ref() == Some(&instance));
+    manager.send(TakeOver(own)).await?;
+    let leases = Arc::new(LeaseWatch {
+        instance: instance.clone(),
+        store: store.clone(),
+        manager: manager.clone(),
+        lease: service.lease,
+        takes_others: takes_runs,
+        can_write: presence.can_write(),
+    });
+    core.spawn_follower("LeaseWatch", policy, &arbiter, move |child| leases.clone().watch(child));
+    if let Some(replica) = replica.clone().filter(|_| takes_runs) {
+        let watch = Arc::new(QueueWatch { replica, manager: manager.clone() });
+        core.spawn_follower("QueueWatch", policy, &arbiter, move |child| {
+            watch.clone().watch(child)
         });
-        core.spawn_follower("LeaseWatch", policy, &arbiter, move |child| {
-            leases.clone().watch(child)
-        });
-        if let Some(replica) = replica.clone() {
-            let watch = Arc::new(QueueWatch { replica, manager: manager.clone() });
-            core.spawn_follower("QueueWatch", policy, &arbiter, move |child| {
-                watch.clone().watch(child)
-            });
-        }
     }
 
     let reaper = Arc::new(Reaper {

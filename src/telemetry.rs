@@ -59,7 +59,10 @@ const COUNTERS: [(&str, &str); 19] = [
     ("runcast_ws_failures_total", "Connections to sessions that broke or never came to be"),
     ("runcast_memory_cleanups_total", "Clean-ups of memory"),
     ("runcast_memory_limit_total", "How often a limit of memory was passed, by limit"),
-    ("runcast_gaps_total", "Gaps that viewers were told of, by reason"),
+    (
+        "runcast_gaps_total",
+        "Gaps that were shown live, and recordings that are incomplete, by reason",
+    ),
     ("runcast_trace_events_total", "Trace events, by level"),
     ("runcast_actor_restarts_total", "Restarts of actors after a fault, by actor"),
     ("runcast_ui_events_total", "What pages tell of their use, by name"),

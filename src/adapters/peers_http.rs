@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
-use crate::http::peers::{MAX_PEER_ANSWER, PEER_LIMIT, PeerAnswer, PeerRequest, Peers};
+use crate::http::peers::{
+    MAX_PEER_ANSWER, PEER_LIMIT, PeerAnswer, PeerRequest, Peers, X_RUNCAST_INSTANCE,
+};
 
 /// One client for all of them.
 pub struct HttpPeers {
@@ -26,7 +28,8 @@ impl HttpPeers {
 #[async_trait]
 impl Peers for HttpPeers {
     async fn ask(&self, request: PeerRequest) -> Result<PeerAnswer, String> {
-        let mut asking = self.client.request(method(&request)?, &request.url);
+        let asking = self.client.request(method(&request)?, &request.url);
+        let mut asking = asking.header(X_RUNCAST_INSTANCE.as_str(), request.instance.as_str());
         if let Some(token) = &request.token {
             asking = asking.bearer_auth(token);
         }

@@ -12,6 +12,7 @@ use clap::Args;
 use runcast_actors::moment::Timestamp;
 use rustix::termios::tcgetwinsize;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use self::figures::Figures;
@@ -71,7 +72,9 @@ impl Looker {
         let stats: Value = self.client.get("/admin/stats", &plain).await?;
         let memory: Value = self.client.get("/admin/memory", &plain).await?;
         let sessions: Value = self.client.get("/admin/sessions", &page()).await?;
-        let actors: Value = self.client.get("/admin/actors", &page()).await?;
+        // Only kinds are shown.
+        let one = of_instance().chain([("limit", "1".to_owned())]).collect::<Vec<_>>();
+        let actors: Value = self.client.get("/admin/actors", &one).await?;
         let streams: Value = self.client.get("/admin/streams", &page()).await?;
         let instances: Value = self.client.get("/admin/instances", &[]).await?;
         Ok(json!({
@@ -122,15 +125,16 @@ impl Looker {
         let (mut before, mut now): (Option<Figures>, Option<Figures>) = (None, None);
         let mut entered = false;
         loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                key = keys.recv(), if terminal.has_keys() => match key {
-                    Some(Key::Quit) | None => return Ok(ExitCode::SUCCESS),
-                    Some(_) => {}
-                },
-                _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
-            }
-            let problem = match self.look().await {
+            let next = async {
+                ticks.tick().await;
+                self.look().await
+            };
+            let has_keys = terminal.has_keys();
+            let looked = tokio::select! {
+                looked = next => looked,
+                () = left(&mut keys, has_keys) => return Ok(ExitCode::SUCCESS),
+            };
+            let problem = match looked {
                 Ok(look) => {
                     let figures = Figures::of(look).context("the figures cannot be read")?;
                     before = now.replace(figures);
@@ -146,6 +150,15 @@ impl Looker {
             let Some(figures) = &now else { continue };
             terminal.show(&frame(figures, before.as_ref(), problem))?;
         }
+    }
+}
+
+/// Waits until somebody wants to leave.
+async fn left(keys: &mut mpsc::Receiver<Key>, has_keys: bool) {
+    let pressed = async { while !matches!(keys.recv().await, Some(Key::Quit) | None) {} };
+    tokio::select! {
+        () = pressed, if has_keys => {}
+        _ = tokio::signal::ctrl_c() => {}
     }
 }
 

@@ -75,7 +75,7 @@ const MIN_BUFFER: u64 = 512 * 1024;
 /// Options that name a secret, what stands behind `Bearer`, passwords in addresses, and tokens that can be told by
 /// their beginning.
 const REDACTED: [&str; 4] = [
-    r"(?i)(?:token|passw(?:or)?d|passphrase|secret|api[_-]?key|credentials?)[=: ]+(?P<secret>\S+)",
+    r#"(?i)(?:token|passw(?:or)?d|passphrase|secret|api[_-]?key|credentials?)[=: ]+(?P<secret>"[^"]*"|\S+)"#,
     r"(?i)bearer +(?P<secret>\S+)",
     r"://[^/\s:@]*:(?P<secret>[^/\s@]+)@",
     r"\b(?:gh[a-z]_|github_pat_|glpat-|sk-|xox[a-z]-|AKIA|eyJ)[A-Za-z0-9_.-]{12,}",

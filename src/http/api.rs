@@ -15,9 +15,10 @@ use runcast_actors::roles::memory_governor::MemoryGovernor;
 use runcast_actors::roles::session_manager::SessionManager;
 use runcast_actors::run_view::TerminalView;
 use runcast_actors::seek::Seeker;
+use runcast_actors::sessions::SessionId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::http::access::{Access, Caller};
+use crate::http::access::{Access, Caller, Scope};
 use crate::http::error::{ApiError, ErrorCode};
 use crate::http::page::WebPage;
 use crate::http::peers::Peers;
@@ -128,7 +129,11 @@ impl Api {
 
     /// The run of a path as far as the caller can see.
     pub fn key(&self, caller: &Caller, request: &HttpRequest) -> Result<RunKey, ApiError> {
-        caller.run_key(crate::http::params::run_id(request)?)
+        let run = crate::http::params::run_id(request)?;
+        if !request.method().is_safe() && SessionId::is_of_session(&run) {
+            caller.require(Scope::TerminalsWrite)?;
+        }
+        caller.run_key(run)
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_TYPE, HeaderName};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse};
 use async_trait::async_trait;
 use bytes::Bytes;
 use runcast_actors::ids::InstanceId;
-use serde_json::Value;
 
 use crate::http::access::token_of;
 use crate::http::api::Api;
@@ -21,9 +20,16 @@ pub const PEER_LIMIT: Duration = Duration::from_secs(5);
 /// The longest answer of another instance.
 pub const MAX_PEER_ANSWER: usize = 16 * 1024 * 1024;
 
+/// Says which instance is meant; one that is another refuses.
+pub const X_RUNCAST_INSTANCE: HeaderName = HeaderName::from_static("x-runcast-instance");
+/// One that has not told of itself for so long is not asked: its address may be somebody else's by now.
+const MAX_UNSEEN: Duration = Duration::from_secs(120);
+
 /// A request to another instance.
 #[derive(Debug, Clone)]
 pub struct PeerRequest {
+    /// Which instance is meant.
+    pub instance: InstanceId,
     /// Its method.
     pub method: Method,
     /// Where it goes, with its query.
@@ -50,12 +56,23 @@ pub trait Peers: Send + Sync {
     async fn ask(&self, request: PeerRequest) -> Result<PeerAnswer, String>;
 }
 
-/// The answer of the instance that the query names; none if that is this one, or none is named.
+/// The answer of the instance that the query names; none if that is this one, or none is named. Whoever is asked for
+/// another one answers for itself or refuses, and asks nobody.
 pub(crate) async fn answer_of(
     api: &Api,
     request: &HttpRequest,
     query: &Query,
 ) -> Result<Option<HttpResponse>, ApiError> {
+    if let Some(meant) = request.headers().get(X_RUNCAST_INSTANCE) {
+        if meant.as_bytes() == api.instance.as_str().as_bytes() {
+            return Ok(None);
+        }
+        let message = format!(
+            "this is the instance `{}`: give every instance a server.public_url of its own",
+            api.instance
+        );
+        return Err(ApiError::new(ErrorCode::Unavailable, message));
+    }
     let wanted: Option<InstanceId> = query.parsed("instance")?;
     let Some(wanted) = wanted.filter(|wanted| *wanted != api.instance) else { return Ok(None) };
     let rows = api.instances.instances().await?;
@@ -68,30 +85,24 @@ pub(crate) async fn answer_of(
         request.path(),
         query.without("instance"),
     );
+    let unreached = |problem: &str| {
+        let message = format!("the instance `{wanted}` at {} {problem}", row.instance.url);
+        ApiError::new(ErrorCode::Unavailable, message)
+    };
+    if row.unseen_for > MAX_UNSEEN {
+        let seconds = row.unseen_for.as_secs();
+        return Err(unreached(&format!("has not told of itself for {seconds} s")));
+    }
     let answer = api.peers.ask(PeerRequest {
+        instance: wanted.clone(),
         method: request.method().clone(),
         url,
         token: token_of(request),
         request_id: RequestId::of_request(request).map(|id| id.as_str().to_owned()),
     });
-    let unreached = |problem: &str| {
-        let message = format!("the instance `{wanted}` at {} {problem}", row.instance.url);
-        ApiError::new(ErrorCode::Unavailable, message)
-    };
     let PeerAnswer { status, body } =
         answer.await.map_err(|error| unreached(&format!("does not answer: {error}")))?;
     let status = StatusCode::from_u16(status).map_err(|_| unreached("answers with no status"))?;
-    // Behind one name for several instances, another one answers.
-    if status.is_success() && !is_of(&body, &wanted) {
-        return Err(unreached(
-            "is another one: give every instance a server.public_url of its own",
-        ));
-    }
     let mut response = HttpResponse::build(status);
     Ok(Some(response.insert_header((CONTENT_TYPE, "application/json")).body(body)))
-}
-
-fn is_of(body: &[u8], wanted: &InstanceId) -> bool {
-    let document: Option<Value> = serde_json::from_slice(body).ok();
-    document.is_some_and(|document| document["instance"] == wanted.as_str())
 }

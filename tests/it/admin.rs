@@ -191,7 +191,10 @@ async fn secrets_in_commands_are_neither_listed_nor_logged_and_top_shows_the_res
     let wanted = json!({ "projectId": "shop", "type": "secret", "tabName": "till" });
     let session = api.open_terminal(&wanted).await;
     let rows = api.get("/admin/sessions").await.expect(200).json();
-    assert_eq!(rows["sessions"][0]["command"], "sh -c exec sleep 600 --api-key=*** ***", "{rows}");
+    assert_eq!(
+        rows["sessions"][0]["command"], "sh -c \"exec sleep 600\" --api-key=*** ***",
+        "{rows}"
+    );
     let log = service.log();
     assert!(log.contains("--api-key=***") && !log.contains("hunter2") && !log.contains("pin-4711"));
 

@@ -69,11 +69,25 @@ async fn a_session_lives_on_one_instance_and_the_others_know_where() {
     let refused = there.get(&format!("/admin/sessions?limit=0&instance={name}")).await;
     assert_eq!(refused.expect(400).json()["error"]["code"], "VALIDATION_FAILED");
     there.get("/admin/stats?instance=nobody").await.expect(404);
+    let cleanup = format!("/admin/cleanup?instance={name}");
+    let cleaned = there.post(&cleanup, &json!({})).await.expect(200).json();
+    assert_eq!(cleaned["terminated"], json!([]), "{cleaned}");
+    let of =
+        async |api: &Api| api.get("/admin/memory").await.expect(200).json()["lastCleanup"].clone();
+    assert_eq!(of(&here).await["at"], cleaned["at"]);
+    assert_eq!(of(&there).await, Value::Null);
+    // Who is reached in place of another one refuses.
+    let client = reqwest::Client::new();
+    let asked = client.post(format!("{}/api/v1/admin/cleanup", there.base()));
+    let refused = asked.header("x-runcast-instance", &name).send().await.expect("an answer");
+    assert_eq!(refused.status(), 503);
+    assert_eq!(of(&there).await, Value::Null);
 
     // Its instance dies: the rest is told, and the next one takes its place with what it knew.
     socket.type_in("cd /var/tmp\r").await;
     wait_for("its row tells where it is", RUN_LIMIT, async || {
-        (view(&there, id).await["currentPath"] == "/var/tmp").then_some(())
+        let listed = there.get("/terminals").await.expect(200).json();
+        (listed["sessions"][0]["currentPath"] == "/var/tmp").then_some(())
     })
     .await;
     first.kill9();

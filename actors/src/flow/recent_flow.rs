@@ -54,10 +54,12 @@ impl RecentFlow {
     /// How much came of late.
     #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
     pub fn rate(&self) -> FlowRate {
-        let now = self.second();
         let slots = *self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let counted =
-            slots.iter().filter(|slot| (1..=LOOK_BACK_SECS).contains(&(now - slot.second)));
+        // Later than every slot.
+        let now = self.second();
+        let counted = slots
+            .iter()
+            .filter(|slot| (1..=LOOK_BACK_SECS).contains(&now.saturating_sub(slot.second)));
         let (chunks, bytes) = counted
             .fold((0, 0), |(chunks, bytes), slot| (chunks + slot.chunks, bytes + slot.bytes));
         let seconds = now.clamp(1, LOOK_BACK_SECS) as f64;

@@ -2,22 +2,23 @@
 //! positions alone: a follower that begins again tells them again, and nothing is counted twice or left over.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::ids::Seq;
 
 /// About so many stretches of a run are told apart.
-const STRETCHES: u64 = 1024;
+const STRETCHES: u32 = 1024;
+/// What came within this time may be one.
+const MIN_APART: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct Stretch {
-    /// Its first entry that waits, or the last one before it.
-    first: Seq,
     /// Its last entry.
     last: Seq,
     bytes: u64,
-    /// Since when it waits, or since when a part of it does not any more.
+    /// Since when it waits.
     since: Instant,
 }
 
@@ -37,7 +38,7 @@ impl Stretches {
     /// For about `max_bytes` at once: a thousandth of that is told apart.
     pub fn new(max_bytes: u64) -> Self {
         Self {
-            grain: max_bytes / STRETCHES,
+            grain: max_bytes / u64::from(STRETCHES),
             waiting: VecDeque::new(),
             settled: Seq::START,
             bytes: 0,
@@ -49,17 +50,17 @@ impl Stretches {
         if through <= self.settled {
             return false;
         }
+        // What came at quite another time is told apart, too, or a replica that follows closely would seem to lag.
+        let oldest = self.waits_since().map_or(Duration::ZERO, |since| since.elapsed());
+        let apart = MIN_APART.max(oldest / STRETCHES);
         match self.waiting.back_mut() {
-            Some(stretch) if stretch.bytes + bytes <= self.grain => {
+            Some(stretch)
+                if stretch.bytes + bytes <= self.grain && stretch.since.elapsed() < apart =>
+            {
                 stretch.last = through;
                 stretch.bytes += bytes;
             }
-            _ => self.waiting.push_back(Stretch {
-                first: through,
-                last: through,
-                bytes,
-                since: Instant::now(),
-            }),
+            _ => self.waiting.push_back(Stretch { last: through, bytes, since: Instant::now() }),
         }
         self.bytes += bytes;
         true
@@ -70,13 +71,6 @@ impl Stretches {
         self.settled = self.settled.max(through);
         let count = self.waiting.partition_point(|stretch| stretch.last <= through);
         let bytes = self.waiting.drain(..count).map(|stretch| stretch.bytes).sum();
-        // What is left of a stretch came later than its beginning.
-        if let Some(first) = self.waiting.front_mut()
-            && through >= first.first
-        {
-            first.first = through.next();
-            first.since = Instant::now();
-        }
         self.bytes -= bytes;
         bytes
     }

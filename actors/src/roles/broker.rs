@@ -184,6 +184,15 @@ struct Broker {
 }
 
 impl Broker {
+    /// What is lost of a run while somebody watches it. What was lost before, or is lost while nobody does, shows in
+    /// its recordings.
+    fn count_gap(&self, item: &Item) {
+        let Item::Gap(gap) = item else { return };
+        let (run, reason) = (&self.run, gap.reason);
+        metrics::counter!("runcast_gaps_total", "reason" => reason).increment(1);
+        tracing::error!(%run, from = %gap.from, to = %gap.to, reason, "output is lost");
+    }
+
     fn shown(&self) -> Shown {
         let published_through = self.window.end();
         let viewers = self.viewers.load(Ordering::Relaxed);
@@ -210,7 +219,9 @@ impl Broker {
                 Ok(stretch) => {
                     let count = stretch.items.len() as u64;
                     observe_latency(stretch.items.last());
-                    self.window.push(stretch.items.iter().map(|item| frame_of(&self.run, item)));
+                    stretch.items.iter().for_each(|item| self.count_gap(item));
+                    self.window
+                        .push(stretch.items.iter().map(|item| Frame::of_item(&self.run.run, item)));
                     metrics::counter!("runcast_stream_events_published_total").increment(count);
                     child.handled(count);
                 }
@@ -232,14 +243,6 @@ struct BrokerState {
     published_through: Seq,
     window_bytes: usize,
     viewers: usize,
-}
-
-fn frame_of(run: &RunKey, item: &Item) -> Frame {
-    if let Item::Gap(gap) = item {
-        metrics::counter!("runcast_gaps_total", "reason" => gap.reason).increment(1);
-        tracing::error!(%run, from = %gap.from, to = %gap.to, reason = gap.reason, "viewers are told of a gap");
-    }
-    Frame::of_item(&run.run, item)
 }
 
 fn observe_latency(item: Option<&Item>) {
@@ -304,7 +307,8 @@ impl Viewer {
             WindowRead::Frames(frames) => frames,
             WindowRead::Behind => {
                 let stretch = self.history.read(&self.run, self.cursor, max_bytes).await?;
-                stretch.items.iter().map(|item| Arc::new(frame_of(&self.run, item))).collect()
+                let encode = |item| Arc::new(Frame::of_item(&self.run.run, item));
+                stretch.items.iter().map(encode).collect()
             }
         };
         let Some(last) = frames.last() else { return Ok(None) };

@@ -41,6 +41,8 @@ pub struct LeaseWatch {
     pub manager: Addr<RunManager>,
     /// How long a lease holds.
     pub lease: Duration,
+    /// Whether runs of others are taken over, too.
+    pub takes_others: bool,
     /// False while the database takes nothing from us, and so perhaps from nobody.
     pub can_write: watch::Receiver<bool>,
 }
@@ -76,6 +78,11 @@ impl LeaseWatch {
         }
     }
 
+    fn concerns_us(&self, held: &[(RunKey, Epoch)], lease: &Lease) -> bool {
+        let is_ours = lease.owner.as_ref() == Some(&self.instance);
+        (self.takes_others || is_ours) && !self.holds(held, lease)
+    }
+
     fn holds(&self, held: &[(RunKey, Epoch)], lease: &Lease) -> bool {
         let is_ours = lease.owner.as_ref() == Some(&self.instance);
         is_ours && held.iter().any(|(run, epoch)| *run == lease.run && *epoch == lease.epoch)
@@ -98,7 +105,7 @@ impl LeaseWatch {
         let leases = self.store.leases().await?;
         // Our own count too if the manager does not have them: a claim whose answer was lost.
         let others: Vec<Lease> =
-            leases.into_iter().filter(|lease| !self.holds(held, lease)).collect();
+            leases.into_iter().filter(|lease| self.concerns_us(held, lease)).collect();
         let dead = watched.update(others, self.lease, Instant::now());
         if !dead.is_empty() {
             self.manager.try_send(TakeOver(dead)).unwrap_or_else(|_| log_full());

@@ -381,7 +381,9 @@ impl Handler<Drain> for RunManager {
     fn handle(&mut self, Drain { within }: Drain, ctx: &mut Context<Self>) {
         self.draining = true;
         ctx.run_later(within, |manager, _| {
-            for run in manager.runs.keys() {
+            // Sessions are ended by whoever holds them.
+            let submitted = manager.runs.iter().filter(|(_, held)| !held.is_session);
+            for (run, _) in submitted {
                 if let Some(address) = manager.run(run) {
                     tracing::warn!(%run, "the run is ended: the service stops");
                     let _ = address.try_send(EndRun(EndReason::Stopping));

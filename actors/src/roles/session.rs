@@ -44,6 +44,8 @@ const GROUP_POLL: Duration = Duration::from_millis(50);
 const SIZE_POLL: Duration = Duration::from_millis(50);
 /// How long what a process left behind is read at most.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+/// The same of a recorded one, whose run may have no room for a while.
+const RECORDED_DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
 /// The task of one session.
 pub struct Session {
@@ -72,8 +74,10 @@ impl Session {
         match host.open(command).await {
             Ok(opened) => {
                 handle.opened(opened.identity, &opened.directory);
-                if let Some(recording) = &mut recording {
-                    recording.tap.opened(Ok(opened.identity));
+                if let Some(recording) = &mut recording
+                    && !recording.tap.opened(Ok(opened.identity))
+                {
+                    handle.end(EndReason::Failed);
                 }
                 let mut terminal =
                     Terminal::new(opened, handle.clone(), ends, kill_grace, child.clone());
@@ -115,6 +119,8 @@ struct Terminal {
     recording: Option<Recording>,
     /// The size that its run has noted.
     noted_size: Option<watch::Receiver<TerminalSize>>,
+    /// When it is asked again to note the size.
+    ask_at: Option<Instant>,
     opened: OpenTerminal,
     handle: Arc<SessionHandle>,
     ends: SessionEnds,
@@ -142,6 +148,7 @@ impl Terminal {
             child,
             recording: None,
             noted_size: None,
+            ask_at: None,
             opened,
             handle,
             ends,
@@ -162,17 +169,23 @@ impl Terminal {
             // Who was asked to end may take the grace for it, with everything it has started.
             let is_recorded =
                 self.recording.as_ref().is_none_or(|recording| recording.tap.has_room());
+            let is_late = passed(self.leave_latest);
             if let Some(end) = self.end
                 && self.kill_at.is_none()
-                && (self.is_read || (passed(self.leave_at) && is_recorded))
+                && (self.is_read || is_late || (passed(self.leave_at) && is_recorded))
             {
+                if let Some(recording) =
+                    self.recording.as_ref().filter(|_| is_late && !self.is_read)
+                {
+                    recording.tap.cut();
+                }
                 return (end, self.reason.unwrap_or(EndReason::Exited));
             }
             // Once the process has ended nobody is waited for: what is left is bounded.
             let is_read_on = self.end.is_some() || self.handle.has_room();
             let may_read = !self.is_read && is_read_on && is_recorded;
             let (takes_input, has_ended) = (self.end.is_none(), self.end.is_some());
-            let size_is_due = !has_ended && self.size_is_due();
+            let ask_at = self.ask_at.filter(|_| !has_ended && self.size_is_due());
             tokio::select! {
                 ready = self.opened.output.readable(), if may_read => {
                     self.read(ready, &mut buffer);
@@ -191,7 +204,7 @@ impl Terminal {
                 }
                 Ok(()) = self.ends.size.changed(), if !has_ended => self.resize(),
                 size = next_size(&mut self.noted_size), if !has_ended => self.apply(size),
-                () = tokio::time::sleep(SIZE_POLL), if size_is_due => self.resize(),
+                () = until(ask_at) => self.resize(),
                 reason = asked_to_end(&mut self.ends.end), if self.reason.is_none() => {
                     self.terminate(reason);
                 }
@@ -206,6 +219,7 @@ impl Terminal {
                     }
                 }
                 () = until(self.leave_at), if has_ended && self.kill_at.is_none() && is_recorded => {}
+                () = until(self.leave_latest), if has_ended && self.kill_at.is_none() => {}
             }
         }
     }
@@ -258,7 +272,10 @@ impl Terminal {
     fn resize(&mut self) {
         let size = *self.ends.size.borrow_and_update();
         match &self.recording {
-            Some(recording) => recording.ask_for_size(size),
+            Some(recording) => {
+                recording.ask_for_size(size);
+                self.ask_at = Some(Instant::now() + SIZE_POLL);
+            }
             None => self.apply(size),
         }
     }
@@ -293,7 +310,8 @@ impl Terminal {
             self.kill_at = None;
         }
         self.handle.ending();
-        self.leave_latest = Some(Instant::now() + DRAIN_LIMIT);
+        let limit = if self.recording.is_some() { RECORDED_DRAIN_LIMIT } else { DRAIN_LIMIT };
+        self.leave_latest = Some(Instant::now() + limit);
         self.leave_at = self.next_leave();
     }
 

@@ -233,7 +233,7 @@ impl SessionManager {
             id = SessionId::generate(now);
         }
         let view = self.first_view(id.clone(), now, request, command.size);
-        let shown = self.settings.redaction.apply(&command.argv.join(" "));
+        let shown = self.settings.redaction.apply_to_command(&command.argv);
         tracing::info!(session = %id, project = %request.key.project, command = shown, "a session is opened");
         let ring = self.settings.ring;
         let (handle, ends) = SessionHandle::new(request.key.clone(), view, shown, ring);
@@ -268,7 +268,7 @@ impl SessionManager {
                     return crate::kernel::ExitStatus::Finished;
                 }
                 if manager.is_recorded(&session.handle.key().profile) {
-                    match manager.record(&session.handle).await {
+                    match manager.record(&session).await {
                         Ok(recording) => session.recording = Some(recording),
                         Err(message) => {
                             session.handle.failed(&message);
@@ -286,9 +286,9 @@ impl SessionManager {
         self.settings.profiles.get(profile).is_some_and(|profile| profile.record)
     }
 
-    async fn record(&self, handle: &Arc<SessionHandle>) -> Result<Recording, String> {
+    async fn record(&self, session: &Session) -> Result<Recording, String> {
         match &self.recorder {
-            Some(recorder) => recorder.begin(handle).await,
+            Some(recorder) => recorder.begin(&session.handle, session.command.size).await,
             None => Err("nothing can be recorded here".to_owned()),
         }
     }

@@ -24,6 +24,15 @@ impl Redaction {
         compiled.collect::<Result<_, _>>().map(Self)
     }
 
+    /// Program and arguments without their secrets, as one text: arguments with blanks stand in quotes.
+    pub fn apply_to_command(&self, argv: &[String]) -> String {
+        let quoted = argv.iter().map(|word| {
+            let is_plain = !word.is_empty() && !word.contains(char::is_whitespace);
+            if is_plain { Cow::Borrowed(word.as_str()) } else { Cow::Owned(format!("\"{word}\"")) }
+        });
+        self.apply(&quoted.collect::<Vec<_>>().join(" "))
+    }
+
     /// The text without its secrets.
     pub fn apply(&self, text: &str) -> String {
         let mut shown = Cow::Borrowed(text);
@@ -61,6 +70,10 @@ mod tests {
         ] {
             assert_eq!(redaction.apply(text), shown);
         }
+        let redaction =
+            Redaction::new([r#"--password[= ](?P<secret>"[^"]*"|\S+)"#]).expect("a pattern");
+        let argv = ["db", "--password", "two words", "-v"].map(str::to_owned);
+        assert_eq!(redaction.apply_to_command(&argv), "db --password *** -v");
         assert_eq!(Redaction::default().apply("password=x"), "password=x");
         assert!(Redaction::new(["("]).is_err());
         assert!(Redaction::new([r"(\w{1000}){1000}"]).is_err(), "it would take too much memory");

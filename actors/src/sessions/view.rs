@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::{EndReason, SessionState};
 use crate::entry::ProcessEnd;
-use crate::ids::{InstanceId, InvalidName, ProjectId, TenantId};
+use crate::ids::{InstanceId, InvalidName, ProjectId, RunId, TenantId};
 use crate::moment::Timestamp;
 
 /// The id of a session: `session_<unix ms>_<8 of [a-z0-9]>`.
@@ -21,6 +21,11 @@ const ID_RULE: &str = "session_, a number of milliseconds, _ and 8 of a-z 0-9";
 const ID_TAIL: usize = 8;
 
 impl SessionId {
+    /// True if the run of this id is the recording of a session.
+    pub fn is_of_session(run: &RunId) -> bool {
+        run.as_str().parse::<Self>().is_ok()
+    }
+
     /// A new id.
     pub fn generate(now: Timestamp) -> Self {
         const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";

@@ -9,6 +9,7 @@ use actix_web::http::uri::Authority;
 use actix_web::{FromRequest, HttpRequest, web};
 use runcast_actors::ids::{ProjectId, RunId, RunKey, TenantId};
 use runcast_actors::moment::Timestamp;
+use runcast_actors::sessions::SessionId;
 
 use super::{Access, AccessMode, Scope, TokenEntry, TokenTenant};
 use crate::http::api::Api;
@@ -92,9 +93,11 @@ impl Caller {
         Err(ApiError::new(ErrorCode::Forbidden, message))
     }
 
-    /// The run by this id as far as the caller can see; another than the one of the credential does not exist.
+    /// The run by this id as far as the caller can see; another than the one of the credential does not exist. Nor do
+    /// recordings of sessions for somebody who may not open those of every project.
     pub fn run_key(&self, run_id: RunId) -> Result<RunKey, ApiError> {
-        if self.run.as_ref().is_some_and(|own| *own != run_id) {
+        let is_hidden = !self.projects.is_empty() && SessionId::is_of_session(&run_id);
+        if is_hidden || self.run.as_ref().is_some_and(|own| *own != run_id) {
             return Err(ApiError::not_found(format!("there is no run `{run_id}`")));
         }
         Ok(RunKey { tenant: self.tenant.clone(), run: run_id })

@@ -8,6 +8,7 @@ use runcast_actors::ids::{RunId, RunKey, Seq};
 use runcast_actors::ports::{Annotation, RunQuery, Submission, Submitted};
 use runcast_actors::run_spec::{RunSpec, check_links, check_metadata, validate};
 use runcast_actors::run_view::{Link, RunStatus, RunView};
+use runcast_actors::sessions::SessionId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::Digest as _;
@@ -108,6 +109,10 @@ pub(crate) async fn submit_run(
     if api.is_draining() {
         return Err(ApiError::new(ErrorCode::Unavailable, "the service is stopping"));
     }
+    if spec.run_id.as_ref().is_some_and(SessionId::is_of_session) {
+        let message = "ids of this form are those of interactive terminals";
+        return Err(ApiError::invalid("runId", message));
+    }
     let run_id = spec.run_id.clone().unwrap_or_else(RunId::generate);
     let run = RunKey { tenant: caller.tenant, run: run_id };
     let location = (LOCATION, format!("{BASE_PATH}/runs/{}", run.run));
@@ -160,7 +165,8 @@ pub(crate) async fn list_runs(
         .map(|text| params::word::<RunStatus>("status", text, STATUS_WORDS))
         .collect::<Result<Vec<_>, _>>()?;
     let labels = query.all("label").map(label_of).collect::<Result<Vec<_>, _>>()?;
-    let list = api
+    let is_restricted = !caller.projects.is_empty();
+    let mut list = api
         .store
         .list(&RunQuery {
             tenant: caller.tenant,
@@ -173,6 +179,8 @@ pub(crate) async fn list_runs(
         })
         .await?;
     let next_cursor = list.next.as_ref().map(encode_cursor);
+    // For them these runs do not exist.
+    list.runs.retain(|view| !(is_restricted && SessionId::is_of_session(&view.run_id)));
     let last_seq = list.runs.iter().map(|view| view.last_seq).max().unwrap_or_default();
     tagged(&request, last_seq, &RunPage { runs: list.runs, next_cursor })
 }

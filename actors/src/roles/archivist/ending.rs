@@ -71,6 +71,7 @@ impl Archivist {
         recording.completed_at = Some(recording.updated_at);
         if let Some(reason) = reason {
             let reason = reason.as_str();
+            metrics::counter!("runcast_gaps_total", "reason" => "lost").increment(1);
             tracing::warn!(run = %self.run, stream = %key.stream, node = %key.node_ref, reason, "a recording is incomplete");
         }
         let rows = self.archive.recordings();

@@ -2,6 +2,7 @@
 //! recording. The node reads it like any other process, so the terminal waits where the run has no room.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix::Addr;
 use async_trait::async_trait;
@@ -51,6 +52,8 @@ impl Recording {
 /// What the task of a recorded session holds.
 pub(crate) struct Tap {
     output: mpsc::Sender<Bytes>,
+    /// Set when output was left unread.
+    is_cut: Arc<AtomicBool>,
     /// The size that the run has noted.
     pub(super) noted_size: watch::Receiver<TerminalSize>,
     opened: Option<oneshot::Sender<Result<ProcessIdentity, String>>>,
@@ -61,6 +64,7 @@ pub(crate) struct Tap {
 pub(crate) struct TapEnd {
     handle: Arc<SessionHandle>,
     output: mpsc::Receiver<Bytes>,
+    is_cut: Arc<AtomicBool>,
     noted_size: watch::Sender<TerminalSize>,
     opened: oneshot::Receiver<Result<ProcessIdentity, String>>,
     wanted: oneshot::Sender<()>,
@@ -72,8 +76,17 @@ pub(crate) fn tap(handle: Arc<SessionHandle>, size: TerminalSize) -> (Tap, TapEn
     let (noted, noted_size) = watch::channel(size);
     let (opened, is_opened) = oneshot::channel();
     let (wanted, is_wanted) = oneshot::channel();
-    let tap = Tap { output, noted_size, opened: Some(opened), wanted: Some(is_wanted) };
-    let end = TapEnd { handle, output: received, noted_size: noted, opened: is_opened, wanted };
+    let is_cut: Arc<AtomicBool> = Arc::default();
+    let cut = is_cut.clone();
+    let tap = Tap { output, is_cut, noted_size, opened: Some(opened), wanted: Some(is_wanted) };
+    let end = TapEnd {
+        handle,
+        output: received,
+        is_cut: cut,
+        noted_size: noted,
+        opened: is_opened,
+        wanted,
+    };
     (tap, end)
 }
 
@@ -86,12 +99,14 @@ impl Tap {
         }
     }
 
-    /// The terminal is open, or could not be opened.
-    pub(super) fn opened(&mut self, result: Result<ProcessIdentity, String>) {
-        if let Some(opened) = self.opened.take() {
-            // The run may be gone; then nothing is recorded, and the session ends.
-            let _ = opened.send(result);
-        }
+    /// The terminal is open, or could not be opened. False: the run is gone, and nothing is recorded.
+    pub(super) fn opened(&mut self, result: Result<ProcessIdentity, String>) -> bool {
+        self.opened.take().is_some_and(|opened| opened.send(result).is_ok())
+    }
+
+    /// What the terminal has not given yet is left.
+    pub(super) fn cut(&self) {
+        self.is_cut.store(true, Ordering::Release);
     }
 
     /// True if the run takes another piece of output.
@@ -113,12 +128,12 @@ impl Tap {
 impl TapEnd {
     /// The terminal as a node sees it, once it is open.
     pub(crate) async fn start(self) -> Result<Started, StartError> {
-        let Self { handle, output, noted_size, opened, wanted } = self;
+        let Self { handle, output, is_cut, noted_size, opened, wanted } = self;
         let gone = || StartError("the session has ended".to_owned());
         wanted.send(()).map_err(|()| gone())?;
         let identity = opened.await.map_err(|_| gone())?.map_err(StartError)?;
         let output: Box<dyn Output> =
-            Box::new(TapOutput { output, piece: Bytes::new(), has_ended: false });
+            Box::new(TapOutput { output, is_cut, piece: Bytes::new(), has_ended: false });
         Ok(Started {
             process: Box::new(TapProcess { handle, noted_size }),
             outputs: vec![(StreamName::Pty, output)],
@@ -131,6 +146,7 @@ impl TapEnd {
 
 struct TapOutput {
     output: mpsc::Receiver<Bytes>,
+    is_cut: Arc<AtomicBool>,
     /// What of the last piece was not read.
     piece: Bytes,
     has_ended: bool,
@@ -153,6 +169,12 @@ impl Output for TapOutput {
             match self.output.try_recv() {
                 Ok(piece) => self.piece = piece,
                 Err(mpsc::error::TryRecvError::Empty) => return Ok(None),
+                // Told as an error, what was left makes the stream `truncated`.
+                Err(mpsc::error::TryRecvError::Disconnected)
+                    if self.is_cut.load(Ordering::Acquire) =>
+                {
+                    return Err(std::io::Error::other("the rest of the output was left"));
+                }
                 Err(mpsc::error::TryRecvError::Disconnected) => return Ok(Some(0)),
             }
         }

@@ -8,6 +8,7 @@ use actix::Addr;
 
 use serde_json::Map;
 
+use crate::entry::TerminalSize;
 use crate::ids::{InstanceId, RunKey};
 use crate::ports::{RunStore, Submission};
 use crate::roles::run_manager::{GetRun, OwnRun, RunManager};
@@ -34,17 +35,24 @@ pub struct SessionRecorder {
 
 impl SessionRecorder {
     /// Begins the run of a session and waits until its node is about to start.
-    pub(super) async fn begin(&self, handle: &Arc<SessionHandle>) -> Result<Recording, String> {
-        let beginning = tokio::time::timeout(BEGIN_LIMIT, self.begin_unlimited(handle));
+    pub(super) async fn begin(
+        &self,
+        handle: &Arc<SessionHandle>,
+        size: TerminalSize,
+    ) -> Result<Recording, String> {
+        let beginning = tokio::time::timeout(BEGIN_LIMIT, self.begin_unlimited(handle, size));
         beginning.await.unwrap_or_else(|_| {
             Err(format!("its recording has not begun within {} s", BEGIN_LIMIT.as_secs()))
         })
     }
 
-    async fn begin_unlimited(&self, handle: &Arc<SessionHandle>) -> Result<Recording, String> {
-        let submission = submission(handle);
+    async fn begin_unlimited(
+        &self,
+        handle: &Arc<SessionHandle>,
+        size: TerminalSize,
+    ) -> Result<Recording, String> {
+        let submission = submission(handle, size);
         let run = submission.run.clone();
-        let size = submission.default_terminal.size();
         let claim = self.store.submit_owned(submission, &self.instance, self.lease).await;
         let claim = claim.map_err(|error| format!("it cannot be recorded: {error}"))?;
         let claim = claim.ok_or("it cannot be recorded: there is a run of its id")?;
@@ -61,9 +69,9 @@ impl SessionRecorder {
     }
 }
 
-fn submission(handle: &SessionHandle) -> Submission {
+fn submission(handle: &SessionHandle, size: TerminalSize) -> Submission {
     let view = handle.view();
-    let terminal = TerminalView { mode: TerminalMode::Pty, cols: view.cols, rows: view.rows };
+    let terminal = TerminalView { mode: TerminalMode::Pty, cols: size.cols, rows: size.rows };
     let labels = [
         ("session", Some("true")),
         ("project", Some(view.project_id.as_str())),

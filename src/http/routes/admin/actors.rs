@@ -107,6 +107,13 @@ pub(crate) async fn get_actors(
     let limit = query.limit(MAX_ROWS, DEFAULT_ROWS)? as usize;
     let after: Option<RunKey> = query.parsed("cursor")?;
 
+    let shared = api.clone();
+    // Every actor is asked, and there may be thousands: not on a thread that serves streams.
+    let report = web::block(move || report(&shared, after.as_ref(), limit)).await;
+    Ok(HttpResponse::Ok().json(report.map_err(ApiError::internal)?))
+}
+
+fn report(api: &Api, after: Option<&RunKey>, limit: usize) -> ActorReport {
     let mut queues: BTreeMap<&'static str, u64> = BTreeMap::new();
     let (mut service, mut runs) = (Vec::new(), BTreeMap::<RunKey, Vec<Actor>>::new());
     for observation in api.observers.snapshot() {
@@ -121,18 +128,12 @@ pub(crate) async fn get_actors(
     }
     let kinds = api.observers.kinds().into_iter();
     let kinds = kinds.map(|(kind, totals)| ActorKind::of(kind, totals, queues.get(kind).copied()));
-    let is_next = |run: &RunKey| after.as_ref().is_none_or(|after| run > after);
+    let is_next = |run: &RunKey| after.is_none_or(|after| run > after);
     let mut rest = runs.into_iter().filter(|(run, _)| is_next(run));
     let runs: Vec<RunActors> = rest.by_ref().take(limit).map(RunActors::of).collect();
     let next_cursor = rest.next().and_then(|_| runs.last()).map(RunActors::cursor);
     let instance = api.instance.clone();
-    Ok(HttpResponse::Ok().json(ActorReport {
-        instance,
-        kinds: kinds.collect(),
-        service,
-        runs,
-        next_cursor,
-    }))
+    ActorReport { instance, kinds: kinds.collect(), service, runs, next_cursor }
 }
 
 /// The group of what an instance has one of.
