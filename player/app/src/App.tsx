@@ -12,6 +12,7 @@ import { cssVariablesResolver, theme } from "./theme";
 // The terminal is most of the code, and the list does not need it.
 const RunRoute = lazy(() => import("./run/RunRoute"));
 const TerminalsPage = lazy(() => import("./terminals/TerminalsPage"));
+const AdminPage = lazy(() => import("./admin/AdminPage"));
 
 /** The page: who one is, then what one looks at. */
 export function App() {
@@ -28,6 +29,7 @@ export function App() {
                 </Route>
                 <Route path="/runs/*?" component={RunRoute} />
                 <Route path="/terminals/*?" component={TerminalsPage} />
+                <Route path="/admin/*?" component={AdminPage} />
                 <Route component={NotFound} />
               </Switch>
             </Suspense>

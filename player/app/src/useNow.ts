@@ -21,7 +21,8 @@ function subscribe(listener: () => void): () => void {
 }
 
 function read(): number {
-  if (listeners.size === 0) now = Date.now();
+  // Two reads of one moment must be the same.
+  if (listeners.size === 0 && Date.now() - now >= 1000) now = Date.now();
   return now;
 }
 

@@ -92,6 +92,12 @@ export class Api {
     return (await this.#ask("GET", path)).json() as Promise<T>;
   }
 
+  /** Opens an interactive terminal; gives back its id. */
+  async openTerminal(projectId: string, tabName: string): Promise<string> {
+    const opened = await this.#ask("POST", "/terminals", { projectId, type: "system", tabName });
+    return ((await opened.json()) as { session: { id: string } }).session.id;
+  }
+
   async cancel(runId: string): Promise<void> {
     await this.#ask("POST", `/runs/${runId}/cancel`);
   }

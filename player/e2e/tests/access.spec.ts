@@ -3,19 +3,11 @@ import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import AxeBuilder from "@axe-core/playwright";
-import type { Page } from "@playwright/test";
+import { violations } from "../support/axe.ts";
 import { consoleOf, openNode } from "../support/console.ts";
 import { FAILING, fiftyNodes } from "../support/programs.ts";
 import { Service } from "../support/service.ts";
 import { expect, test } from "../support/test.ts";
-
-async function violations(page: Page): Promise<string[]> {
-  const { violations: found } = await new AxeBuilder({ page })
-    .withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"])
-    .analyze();
-  return found.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.html} ${node.failureSummary}`));
-}
 
 for (const colorScheme of ["dark", "light"] as const) {
   test(`axe finds nothing, ${colorScheme}`, async ({ page, service }) => {

@@ -1,5 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { elapsedMs, formatAgo, formatBytes, formatDuration, formatPosition, plural, shortId } from "./format";
+import {
+  elapsedMs,
+  formatAgo,
+  formatBytes,
+  formatDuration,
+  formatPosition,
+  formatRate,
+  formatShare,
+  plural,
+  shortId,
+  wordsOf,
+} from "./format";
 
 describe("formatBytes", () => {
   it.each([
@@ -9,6 +20,29 @@ describe("formatBytes", () => {
     [1024 * 150, "150 KiB"],
     [5 * 1024 ** 3, "5.0 GiB"],
   ])("%d is %s", (bytes, text) => expect(formatBytes(bytes)).toBe(text));
+});
+
+describe("formatRate", () => {
+  it.each([
+    [0, "0"],
+    [0.01, "<0.1"],
+    [0.34, "0.3"],
+    [9.9, "9.9"],
+    [9.96, "10"],
+    [1234.5, "1,235"],
+  ])("%d is %s", (rate, text) => expect(formatRate(rate)).toBe(text));
+});
+
+describe("formatShare", () => {
+  it.each([
+    [0, "0%"],
+    [0.00001, "<0.01%"],
+    [0.0004, "0.04%"],
+    [0.005, "0.5%"],
+    [0.0234, "2.3%"],
+    [0.5, "50%"],
+    [1, "100%"],
+  ])("%d is %s", (share, text) => expect(formatShare(share)).toBe(text));
 });
 
 describe("formatDuration", () => {
@@ -66,5 +100,12 @@ describe("plural", () => {
     expect(plural(1, "node")).toBe("1 node");
     expect(plural(1200, "line")).toBe("1,200 lines");
     expect(plural(2, "match", "matches")).toBe("2 matches");
+  });
+});
+
+describe("wordsOf", () => {
+  it("tells the parts of a name apart", () => {
+    expect(wordsOf("archivedThrough")).toBe("Archived through");
+    expect(wordsOf("screens")).toBe("Screens");
   });
 });

@@ -14,6 +14,25 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(digits)} ${UNITS[unit] ?? "B"}`;
 }
 
+/** `0`, `0.3`, `12`, `1,200`: how often a second something happens. */
+export function formatRate(perSecond: number): string {
+  const digits = perSecond >= 9.95 || perSecond === 0 ? 0 : 1;
+  return perSecond > 0 && perSecond < 0.05 ? "<0.1" : formatCount(perSecond, digits);
+}
+
+/** `1,200`. */
+export function formatCount(count: number, digits = 0): string {
+  return count.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+/** `0%`, `0.04%`, `12%`: a share from 0 to 1. */
+export function formatShare(share: number): string {
+  const percent = share * 100;
+  if (percent > 0 && percent < 0.01) return "<0.01%";
+  const digits = percent === 0 || percent >= 10 ? 0 : percent >= 1 ? 1 : 2;
+  return `${Number(percent.toFixed(digits))}%`;
+}
+
 /** `440ms`, `1.4s`, `12s`, `3m 07s`, `2h 05m`, `4d 03h`: what a badge has room for. */
 export function formatDuration(milliseconds: number): string {
   const whole = Math.max(0, milliseconds);
@@ -83,6 +102,12 @@ export function elapsedMs(
 export function shortId(id: string): string {
   const generated = /^run-[0-9a-f]{8}-[0-9a-f-]{20,}$/.test(id);
   return generated ? `run-…${id.slice(-12)}` : id;
+}
+
+/** `archivedThrough` → `Archived through`. */
+export function wordsOf(name: string): string {
+  const words = name.replace(/([a-z0-9])([A-Z])/g, "$1 $2").toLowerCase();
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function pad(value: number): string {

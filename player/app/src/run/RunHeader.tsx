@@ -1,4 +1,4 @@
-import { ActionIcon, Button, CopyButton, Menu, Modal, Tooltip } from "@mantine/core";
+import { ActionIcon, Button, CopyButton, Menu, Tooltip } from "@mantine/core";
 import { useClipboard } from "@mantine/hooks";
 import type { Run } from "@runcast/react";
 import { useQueryClient } from "@tanstack/react-query";
@@ -6,8 +6,9 @@ import { Ban, Check, Copy, Ellipsis, ExternalLink, Info, Link2, Trash2 } from "l
 import { useState } from "react";
 import { useLocation } from "wouter";
 import { elapsedMs, formatAgo, formatDuration, formatMoment, shortId } from "../format/format";
-import { client, messageOf } from "../service";
+import { client } from "../service";
 import { useMayWrite } from "../session/SessionGate";
+import { ConfirmDialog } from "../shell/ConfirmDialog";
 import { endedNodes, ProgressBar } from "../status/ProgressBar";
 import { StatusBadge } from "../status/StatusIcon";
 import { hasEnded } from "../status/status";
@@ -143,70 +144,40 @@ function RunActions({ run, onDetails }: { run: Run; onDetails: () => void }) {
           )}
         </Menu.Dropdown>
       </Menu>
-      <ConfirmDialog run={run} asks={asks} onClose={() => setAsks(undefined)} />
+      <EndDialog run={run} asks={asks} onClose={() => setAsks(undefined)} />
     </div>
   );
 }
 
-interface ConfirmDialogProps {
+interface EndDialogProps {
   run: Run;
   asks: "cancel" | "purge" | undefined;
   onClose: () => void;
 }
 
-function ConfirmDialog({ run, asks, onClose }: ConfirmDialogProps) {
+function EndDialog({ run, asks, onClose }: EndDialogProps) {
   const [, navigate] = useLocation();
   const cache = useQueryClient();
-  const [isBusy, setIsBusy] = useState(false);
-  const [error, setError] = useState<string>();
   const isPurge = asks === "purge";
-  const close = () => {
-    setError(undefined);
-    onClose();
-  };
   const confirm = async () => {
-    setIsBusy(true);
-    try {
-      if (isPurge) {
-        await client.purge(run.runId);
-        await cache.invalidateQueries({ queryKey: ["runs"] });
-        navigate("/");
-      } else {
-        await client.cancel(run.runId);
-      }
-      close();
-    } catch (refusal) {
-      setError(messageOf(refusal));
-    } finally {
-      setIsBusy(false);
-    }
+    if (!isPurge) return client.cancel(run.runId);
+    await client.purge(run.runId);
+    await cache.invalidateQueries({ queryKey: ["runs"] });
+    return navigate("/");
   };
   return (
-    <Modal
-      opened={asks !== undefined}
-      onClose={close}
+    <ConfirmDialog
+      isOpen={asks !== undefined}
+      onClose={onClose}
       title={isPurge ? "Purge this run?" : "Cancel this run?"}
-      size="sm"
-      closeButtonProps={{ "aria-label": "Close" }}
+      action={isPurge ? "Purge" : "Cancel the run"}
+      onConfirm={confirm}
     >
       <p>
         {isPurge
           ? "Its log, recordings and files are deleted for good. The id stays taken."
           : "Running nodes are ended, waiting ones are not started."}
       </p>
-      {error && (
-        <p className={classes.error} role="alert">
-          {error}
-        </p>
-      )}
-      <div className={classes.confirm}>
-        <Button size="sm" onClick={close}>
-          Keep it
-        </Button>
-        <Button size="sm" variant="filled" color="red.8" loading={isBusy} onClick={confirm} data-autofocus>
-          {isPurge ? "Purge" : "Cancel the run"}
-        </Button>
-      </div>
-    </Modal>
+    </ConfirmDialog>
   );
 }

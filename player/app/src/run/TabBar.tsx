@@ -1,6 +1,7 @@
 import { ActionIcon, Button, Tooltip } from "@mantine/core";
 import { Columns2, ListTree, Rows2, Square, Waypoints, X } from "lucide-react";
 import { type KeyboardEvent, useRef } from "react";
+import shared from "../shell/tab.module.css";
 import { StatusIcon } from "../status/StatusIcon";
 import classes from "./tabs.module.css";
 import type { WorkspaceControl } from "./useWorkspace";
@@ -59,7 +60,7 @@ export function TabBar({ run, control, onNodes }: TabBarProps) {
               key={tab}
               role="tab"
               data-tab={tab}
-              className={classes.tab}
+              className={`${shared.tab} ${classes.tab}`}
               aria-selected={tab === current}
               aria-controls={pane >= 0 ? `pane-${pane}` : undefined}
               data-visible={pane >= 0 || undefined}
@@ -78,7 +79,7 @@ export function TabBar({ run, control, onNodes }: TabBarProps) {
               {tab !== OVERVIEW && (
                 // Keyboards close a tab with Delete or x: a button inside a tab would be none to them.
                 <span
-                  className={classes.close}
+                  className={shared.close}
                   aria-hidden
                   onClick={(event) => {
                     event.stopPropagation();

@@ -3,6 +3,7 @@ import { useEffect, useMemo, useState } from "react";
 import { useLocation, useSearch } from "wouter";
 import { plural } from "../format/format";
 import { messageOf } from "../service";
+import { Banner } from "../shell/Banner";
 import { TopBar } from "../shell/TopBar";
 import { EmptyRuns } from "./EmptyRuns";
 import { formatFilters, hasFilters, NO_FILTERS, parseFilters, type RunFilters } from "./filters";
@@ -43,9 +44,10 @@ export function RunsPage() {
           <RunFilterBar filters={filters} onChange={change} />
         </div>
         {runs.isError && (
-          <div className={classes.error} role="alert">
-            {messageOf(runs.error)}
-            <Button onClick={() => runs.refetch()}>Try again</Button>
+          <div className={classes.error}>
+            <Banner action="Try again" onAction={() => runs.refetch()}>
+              {messageOf(runs.error)}
+            </Banner>
           </div>
         )}
         {runs.isSuccess && shown.length === 0 && (

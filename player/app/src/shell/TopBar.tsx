@@ -60,12 +60,12 @@ export function TopBar({ title, children }: { title?: string; children?: ReactNo
 function Areas() {
   const [path] = useLocation();
   const hasTerminals = useScope("terminals:read");
+  const isAdmin = useScope("admin");
   const areas = [
-    { href: "/", name: "Runs", isHere: path === "/" },
-    ...(hasTerminals
-      ? [{ href: "/terminals", name: "Terminals", isHere: path.startsWith("/terminals") }]
-      : []),
-  ];
+    { href: "/", name: "Runs", isShown: true, isHere: path === "/" },
+    { href: "/terminals", name: "Terminals", isShown: hasTerminals, isHere: path.startsWith("/terminals") },
+    { href: "/admin", name: "Admin", isShown: isAdmin, isHere: path.startsWith("/admin") },
+  ].filter((area) => area.isShown);
   return (
     <span className={classes.areas}>
       {areas.map(({ href, name, isHere }) => (

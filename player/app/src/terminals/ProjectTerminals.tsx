@@ -1,9 +1,9 @@
-import { Button } from "@mantine/core";
 import type { ListedTerminal, TerminalList } from "@runcast/react";
 import type { UseQueryResult } from "@tanstack/react-query";
 import { useState } from "react";
 import { messageOf } from "../service";
 import { useScope } from "../session/SessionGate";
+import { Banner } from "../shell/Banner";
 import { NewTerminal } from "./NewTerminal";
 import { nextTabName } from "./names";
 import { SessionPane } from "./SessionPane";
@@ -91,11 +91,13 @@ export function ProjectTerminals({
         </SessionTabs>
       )}
       {(open.error ?? terminals.error) && (
-        <div className={classes.error} role="alert">
-          {messageOf(open.error ?? terminals.error)}
-          <Button onClick={() => (open.error ? open.reset() : terminals.refetch())}>
-            {open.error ? "Dismiss" : "Try again"}
-          </Button>
+        <div className={classes.error}>
+          <Banner
+            action={open.error ? "Dismiss" : "Try again"}
+            onAction={() => (open.error ? open.reset() : terminals.refetch())}
+          >
+            {messageOf(open.error ?? terminals.error)}
+          </Banner>
         </div>
       )}
       {sessions.map((session) => (

@@ -1,14 +1,10 @@
-import { ActionIcon, Button, Tooltip } from "@mantine/core";
-import {
-  type ListedTerminal,
-  type SessionState,
-  SessionTerminal,
-  type TerminalSession,
-} from "@runcast/react";
+import { ActionIcon, Button, Tooltip, useComputedColorScheme } from "@mantine/core";
+import { type ListedTerminal, type SessionState, SessionTerminal } from "@runcast/react";
 import { Eye, Power, RotateCcw, Users } from "lucide-react";
 import { useCallback, useState } from "react";
 import { plural } from "../format/format";
 import { client } from "../service";
+import { endOf } from "./endOf";
 import { SessionStateBadge } from "./SessionStateBadge";
 import classes from "./terminals.module.css";
 import { useEndTerminal } from "./useTerminals";
@@ -31,6 +27,7 @@ export function SessionPane(props: SessionPaneProps) {
   if (isCurrent && !wasShown) setWasShown(true);
   const [state, setState] = useState<SessionState>();
   const end = useEndTerminal();
+  const scheme = useComputedColorScheme("dark");
   const connectionUrl = session.connectionUrl ?? undefined;
   const take = useCallback(
     (next: SessionState) => {
@@ -93,6 +90,7 @@ export function SessionPane(props: SessionPaneProps) {
           client={client}
           sessionId={session.id}
           readonly={readonly}
+          theme={scheme}
           autoFocus={isCurrent}
           onState={take}
           onBell={onBell}
@@ -117,21 +115,4 @@ export function SessionPane(props: SessionPaneProps) {
       </div>
     </section>
   );
-}
-
-const REASONS: Record<string, string> = {
-  closed: "It was ended.",
-  idle: "It was ended because nobody used it.",
-  memory: "It was ended because the service needed its memory.",
-  stopped: "The service was stopped.",
-  restarted: "The service was started again.",
-};
-
-/** What is said of a terminal that has ended. */
-function endOf(session: TerminalSession): string {
-  const reason = session.reason == null ? undefined : REASONS[session.reason];
-  if (reason !== undefined) return reason;
-  if (session.message != null) return session.message;
-  if (session.signal != null) return `Its program was ended by signal ${session.signal}.`;
-  return `Its program has ended with code ${session.exitCode ?? "unknown"}.`;
 }

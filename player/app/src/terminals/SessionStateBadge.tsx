@@ -1,7 +1,12 @@
 import type { SessionStatus } from "@runcast/react";
-import classes from "./terminals.module.css";
+import { DotBadge, type DotTone } from "../status/DotBadge";
 
-const WORDS: Record<string, { label: string; tone: string }> = {
+interface Look {
+  label: string;
+  tone: DotTone;
+}
+
+const LOOKS: Record<string, Look> = {
   creating: { label: "Starting", tone: "waiting" },
   active: { label: "Active", tone: "completed" },
   inactive: { label: "Inactive", tone: "waiting" },
@@ -10,17 +15,24 @@ const WORDS: Record<string, { label: string; tone: string }> = {
   error: { label: "Failed", tone: "failed" },
 };
 
+interface SessionStateBadgeProps {
+  state: string;
+  /** How it is connected, where somebody looks at it. */
+  status?: SessionStatus | undefined;
+  /** See `DotBadge`. */
+  isAnnounced?: boolean;
+}
+
 /** What becomes of a terminal, or how it is connected where that matters more. */
-export function SessionStateBadge({ state, status }: { state: string; status?: SessionStatus | undefined }) {
-  const word = WORDS[state] ?? { label: state, tone: "waiting" };
+export function SessionStateBadge({ state, status, isAnnounced = true }: SessionStateBadgeProps) {
   const isAway = status === "connecting" || status === "reconnecting" || status === "failed";
   const isLost = isAway && state !== "terminated" && state !== "error";
-  const label = isLost ? (status === "failed" ? "Not reachable" : "Connecting …") : word.label;
-  const tone = isLost ? (status === "failed" ? "failed" : "running") : word.tone;
-  return (
-    <span className={classes.badge} data-tone={tone} role="status">
-      <span className={classes.dot} aria-hidden />
-      {label}
-    </span>
-  );
+  const look = isLost ? lookAway(status) : (LOOKS[state] ?? { label: state, tone: "waiting" as const });
+  return <DotBadge {...look} isAnnounced={isAnnounced} />;
+}
+
+function lookAway(status: SessionStatus): Look {
+  return status === "failed"
+    ? { label: "Not reachable", tone: "failed" }
+    : { label: "Connecting …", tone: "running" };
 }

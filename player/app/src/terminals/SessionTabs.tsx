@@ -1,6 +1,7 @@
 import type { ListedTerminal } from "@runcast/react";
 import { Bell, SquareTerminal, X } from "lucide-react";
 import { type KeyboardEvent, type ReactNode, useRef } from "react";
+import shared from "../shell/tab.module.css";
 import type { TabSigns } from "./ProjectTerminals";
 import classes from "./terminals.module.css";
 
@@ -37,7 +38,7 @@ export function SessionTabs({ sessions, current, signs, onSelect, onClose, child
               key={session.id}
               role="tab"
               data-session={session.id}
-              className={classes.tab}
+              className={`${shared.tab} ${classes.tab}`}
               data-ended={!session.active || undefined}
               aria-selected={isCurrent}
               aria-controls={`session-${session.id}`}
@@ -50,7 +51,7 @@ export function SessionTabs({ sessions, current, signs, onSelect, onClose, child
               {!session.active && (
                 // Keyboards close it with the button of its notice: a button inside a tab would be none to them.
                 <span
-                  className={classes.close}
+                  className={shared.close}
                   aria-hidden
                   onClick={(event) => {
                     event.stopPropagation();

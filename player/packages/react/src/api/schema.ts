@@ -1422,6 +1422,8 @@ export interface components {
              * @description Written since its beginning.
              */
             bytesOut: number;
+            /** @description What it runs, without secrets (`sessions.redact_patterns`). */
+            command: string;
             id: string;
             /**
              * Format: int64
@@ -1471,6 +1473,8 @@ export interface components {
         SessionType: {
             /** @description True if its program is here. */
             installed: boolean;
+            /** @description True if each of its sessions is recorded, as a run with the id of the session. */
+            recorded: boolean;
             type: string;
         };
         /** @description What a terminal shows. */
