@@ -459,7 +459,7 @@ async fn a_narrowed_token_is_less_than_the_one_it_was_made_with() {
         assert_eq!(service.api().with_token(&forged).get("/runs").await.status, 401);
     }
 
-    let brief = json!({ "runId": run, "scopes": ["runs:read"], "ttlSecs": 1 });
+    let brief = json!({ "runId": run, "scopes": ["runs:read"], "ttlSecs": 3 });
     let made = alice.post("/tokens", &brief).await.expect(201).json();
     let brief = service.api().with_token(made["token"].as_str().expect("a token"));
     let mut stream = brief.stream(&run).open().await;
