@@ -42,8 +42,8 @@ impl Prometheus {
     }
 }
 
-/// Counters, which stand at 0 from the start so that their first increase is seen, with what they count.
-const COUNTERS: [(&str, &str); 19] = [
+/// Counters without labels, which stand at 0 from the start so that their first increase is seen, with what they count.
+const COUNTERS: [(&str, &str); 14] = [
     ("runcast_capture_chunks_total", "Chunks read from terminals"),
     ("runcast_capture_bytes_total", "Bytes read from terminals"),
     ("runcast_capture_paused_seconds_total", "Time that terminals waited for room"),
@@ -58,11 +58,12 @@ const COUNTERS: [(&str, &str); 19] = [
     ("runcast_session_create_failures_total", "Sessions that could not be opened"),
     ("runcast_ws_failures_total", "Connections to sessions that broke or never came to be"),
     ("runcast_memory_cleanups_total", "Clean-ups of memory"),
+];
+
+/// Counters with labels, with what they count.
+const LABELLED_COUNTERS: [(&str, &str); 5] = [
     ("runcast_memory_limit_total", "How often a limit of memory was passed, by limit"),
-    (
-        "runcast_gaps_total",
-        "Gaps that were shown live, and recordings that are incomplete, by reason",
-    ),
+    ("runcast_gaps_total", "Gaps shown live, and incomplete recordings, by reason"),
     ("runcast_trace_events_total", "Trace events, by level"),
     ("runcast_actor_restarts_total", "Restarts of actors after a fault, by actor"),
     ("runcast_ui_events_total", "What pages tell of their use, by name"),
@@ -103,7 +104,7 @@ const HISTOGRAMS: [(&str, &str); 4] = [
 ];
 
 fn describe() {
-    for (name, text) in COUNTERS {
+    for (name, text) in COUNTERS.into_iter().chain(LABELLED_COUNTERS) {
         metrics::describe_counter!(name, text);
     }
     for (name, text) in GAUGES {
@@ -112,8 +113,8 @@ fn describe() {
     for (name, text) in HISTOGRAMS {
         metrics::describe_histogram!(name, metrics::Unit::Seconds, text);
     }
-    for (name, _) in &COUNTERS[..13] {
-        metrics::counter!(*name).absolute(0);
+    for (name, _) in COUNTERS {
+        metrics::counter!(name).absolute(0);
     }
     for reason in ["lost", "purged"] {
         metrics::counter!("runcast_gaps_total", "reason" => reason).absolute(0);

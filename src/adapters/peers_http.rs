@@ -36,10 +36,10 @@ impl Peers for HttpPeers {
         if let Some(id) = &request.request_id {
             asking = asking.header("x-request-id", id);
         }
-        let mut response = asking.send().await.map_err(|error| innermost(&error))?;
+        let mut response = asking.send().await.map_err(innermost)?;
         let status = response.status().as_u16();
         let mut body = BytesMut::new();
-        while let Some(piece) = response.chunk().await.map_err(|error| innermost(&error))? {
+        while let Some(piece) = response.chunk().await.map_err(innermost)? {
             if body.len() + piece.len() > MAX_PEER_ANSWER {
                 return Err(format!("the answer has more than {MAX_PEER_ANSWER} bytes"));
             }
@@ -55,10 +55,6 @@ fn method(request: &PeerRequest) -> Result<reqwest::Method, String> {
         .map_err(|error| error.to_string())
 }
 
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
+fn innermost(error: reqwest::Error) -> String {
+    anyhow::Error::from(error).root_cause().to_string()
 }

@@ -122,16 +122,14 @@ impl Window {
         held.frames.shrink_to_fit();
     }
 
-    /// Bytes that are held behind this cursor; what the window does not hold any more is not in it.
-    pub fn bytes_after(&self, cursor: Seq) -> usize {
+    /// Bytes that are held behind this cursor, and whether events behind it are not held any more.
+    pub fn lag(&self, cursor: Seq) -> (usize, bool) {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if cursor < held.after {
+            return (held.bytes, true);
+        }
         let behind = held.frames.iter().rev().take_while(|frame| frame.seq > cursor);
-        behind.map(|frame| frame.text().len()).sum()
-    }
-
-    /// True if it has let events behind this cursor go.
-    pub fn has_left(&self, cursor: Seq) -> bool {
-        cursor < self.held.lock().unwrap_or_else(PoisonError::into_inner).after
+        (behind.map(|frame| frame.text().len()).sum(), false)
     }
 
     /// Bytes that are held.
@@ -167,9 +165,9 @@ mod tests {
                 window.push((0..count).map(|_| { last += 1; frame(last) }));
                 prop_assert!(window.bytes() <= max_bytes);
             }
-            let behind = window.bytes_after(Seq(cursor));
+            let (behind, has_left) = window.lag(Seq(cursor));
             prop_assert_eq!(behind == 0, cursor >= last || window.bytes() == 0);
-            if window.has_left(Seq(cursor)) {
+            if has_left {
                 prop_assert_eq!(behind, window.bytes());
             }
             match window.read(Seq(cursor), page) {

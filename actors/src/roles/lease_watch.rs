@@ -79,13 +79,16 @@ impl LeaseWatch {
     }
 
     fn concerns_us(&self, held: &[(RunKey, Epoch)], lease: &Lease) -> bool {
-        let is_ours = lease.owner.as_ref() == Some(&self.instance);
-        (self.takes_others || is_ours) && !self.holds(held, lease)
+        (self.takes_others || self.is_ours(lease)) && !self.holds(held, lease)
+    }
+
+    fn is_ours(&self, lease: &Lease) -> bool {
+        lease.owner.as_ref() == Some(&self.instance)
     }
 
     fn holds(&self, held: &[(RunKey, Epoch)], lease: &Lease) -> bool {
-        let is_ours = lease.owner.as_ref() == Some(&self.instance);
-        is_ours && held.iter().any(|(run, epoch)| *run == lease.run && *epoch == lease.epoch)
+        self.is_ours(lease)
+            && held.iter().any(|(run, epoch)| *run == lease.run && *epoch == lease.epoch)
     }
 
     async fn look(

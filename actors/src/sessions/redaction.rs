@@ -33,8 +33,7 @@ impl Redaction {
         self.apply(&quoted.collect::<Vec<_>>().join(" "))
     }
 
-    /// The text without its secrets.
-    pub fn apply(&self, text: &str) -> String {
+    fn apply(&self, text: &str) -> String {
         let mut shown = Cow::Borrowed(text);
         for pattern in &self.0 {
             if pattern.is_match(&shown) {

@@ -71,7 +71,6 @@ impl Archivist {
         recording.completed_at = Some(recording.updated_at);
         if let Some(reason) = reason {
             let reason = reason.as_str();
-            metrics::counter!("runcast_gaps_total", "reason" => "lost").increment(1);
             tracing::warn!(run = %self.run, stream = %key.stream, node = %key.node_ref, reason, "a recording is incomplete");
         }
         let rows = self.archive.recordings();
@@ -81,6 +80,10 @@ impl Archivist {
         if let Err(status) = finalised.await {
             self.remove_if_purged(&key).await;
             return Err(status);
+        }
+        // Once, also where the row was refused at first and the next incarnation came here again.
+        if reason.is_some() {
+            metrics::counter!("runcast_gaps_total", "reason" => "lost").increment(1);
         }
         fail_point("archive.finalised");
         self.archive.forget(&self.run);

@@ -92,14 +92,15 @@ impl ShownViewers {
 impl Figures {
     fn now(&self, number: u64) -> ViewerFigures {
         let cursor = Seq(self.cursor.load(Ordering::Relaxed));
+        let (lag_bytes, is_behind) = self.window.lag(cursor);
         ViewerFigures {
             number,
             run: self.run.clone(),
             since: self.since,
             cursor,
             end: self.window.end(),
-            lag_bytes: self.window.bytes_after(cursor),
-            is_behind: self.window.has_left(cursor),
+            lag_bytes,
+            is_behind,
             sent_bytes: self.sent_bytes.load(Ordering::Relaxed),
         }
     }

@@ -109,9 +109,9 @@ impl Tap {
         self.is_cut.store(true, Ordering::Release);
     }
 
-    /// True if the run takes another piece of output.
+    /// True if the run takes another piece of output, or none any more.
     pub(super) fn has_room(&self) -> bool {
-        self.output.capacity() > 0
+        self.output.capacity() > 0 || self.output.is_closed()
     }
 
     /// Waits until that may have changed.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
-
 use serde_json::Map;
 
 use crate::entry::TerminalSize;
